@@ -1,0 +1,376 @@
+"""The error tree: one root, one branch per room, leaves with stable codes.
+
+Every error says what happened, why, and what to do about it. Errors cross
+processes (a worker raises, the driver shows), so each is rebuilt from one
+message and its facts, and a test pickles every class there and back.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, ClassVar, Self
+
+ERRORS_PAGE = "docs/reference/errors.md"
+
+
+class BeampipeError(Exception):
+    """Root of everything Beampipe raises on purpose.
+
+    Parameters
+    ----------
+    message : str
+        What happened, in one sentence.
+    why : str, optional
+        The measured reason.
+    fix : str, optional
+        What the user can do about it.
+    **facts
+        Anything else worth keeping; each becomes an attribute.
+
+    Attributes
+    ----------
+    code : str
+        Stable kebab-case name, looked up in ``docs/reference/errors.md``.
+    """
+
+    code: ClassVar[str] = "beampipe"
+
+    def __init__(self, message: str, *, why: str = "", fix: str = "", **facts: Any) -> None:
+        super().__init__(message)
+        self.message = message
+        self.why = why
+        self.fix = fix
+        self.facts = facts
+        for name, value in facts.items():
+            setattr(self, name, value)
+
+    if TYPE_CHECKING:  # facts differ from leaf to leaf
+
+        def __getattr__(self, name: str) -> Any: ...
+
+    def __str__(self) -> str:
+        lines = [f"[{self.code}] {self.message}"]
+        lines += [f"  why: {self.why}"] if self.why else []
+        lines += [f"  fix: {self.fix}"] if self.fix else []
+        lines.append(f"  see: {ERRORS_PAGE}#{self.code}")
+        return "\n".join(lines)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _rebuild, (type(self), self.message, self.why, self.fix, self.facts)
+
+    @classmethod
+    def rebuild(cls, message: str, why: str, fix: str, facts: dict[str, Any]) -> Self:
+        """Make the error again from its parts (what unpickling calls)."""
+        return cls(message, why=why, fix=fix, **facts)
+
+
+def _rebuild(cls: type[BeampipeError], *parts: Any) -> BeampipeError:
+    return cls.rebuild(*parts)
+
+
+# -- settings ---------------------------------------------------------------
+
+
+class SettingsError(BeampipeError):
+    """Something people wrote in a settings file or variable cannot be used."""
+
+    code = "settings-invalid"
+
+
+# -- datasets ---------------------------------------------------------------
+
+
+class DatasetError(BeampipeError):
+    """Branch of the room ``datasets``: filesets, files, planning."""
+
+    code = "dataset"
+
+
+class FilesetFormError(DatasetError, ValueError):
+    """The fileset is in no form that Beampipe or coffea knows."""
+
+    code = "dataset-fileset-form"
+
+
+class FilesetFileError(DatasetError, ValueError):
+    """A fileset file cannot be parsed; names line and column."""
+
+    code = "dataset-fileset-file"
+
+
+class NoFilesError(DatasetError, FileNotFoundError):
+    """A glob, directory or list names no ROOT file."""
+
+    code = "dataset-no-files"
+
+
+class FileMissingError(DatasetError, FileNotFoundError):
+    """A file does not exist or cannot be reached."""
+
+    code = "dataset-file-missing"
+
+
+class FileAccessError(DatasetError, PermissionError):
+    """A file exists and may not be read."""
+
+    code = "dataset-file-access"
+
+
+class NotRootError(DatasetError, ValueError):
+    """A file is not a ROOT file."""
+
+    code = "dataset-not-root"
+
+
+class FileEmptyError(DatasetError, ValueError):
+    """A file has no bytes."""
+
+    code = "dataset-file-empty"
+
+
+class FileTruncatedError(DatasetError, ValueError):
+    """A ROOT file is shorter than its header says."""
+
+    code = "dataset-file-truncated"
+
+
+class FileUnreadableError(DatasetError, OSError):
+    """A file is a ROOT file, but its contents cannot be read."""
+
+    code = "dataset-file-unreadable"
+
+
+class TreeNotFoundError(DatasetError, KeyError):
+    """The named tree is not in the file; names those that are."""
+
+    code = "dataset-tree-not-found"
+
+
+class TreeAmbiguousError(DatasetError, ValueError):
+    """Several trees, and none was named."""
+
+    code = "dataset-tree-ambiguous"
+
+
+class DuplicateFileError(DatasetError, ValueError):
+    """The same file (by uuid) stands twice in one dataset."""
+
+    code = "dataset-duplicate-file"
+
+
+class UncountedFileError(DatasetError, ValueError):
+    """A file whose entries are not known was asked for its chunks."""
+
+    code = "dataset-uncounted"
+
+
+class NoEventsError(DatasetError, ValueError):
+    """The whole fileset holds no event."""
+
+    code = "dataset-no-events"
+
+
+class FileMismatchError(DatasetError, ValueError):
+    """A file is not what the fileset says of it: uuid, entries or steps."""
+
+    code = "dataset-file-mismatch"
+
+
+class PlanArgumentError(DatasetError, ValueError):
+    """A chunk size or limit makes no plan."""
+
+    code = "dataset-plan-argument"
+
+
+class PlanFormatError(DatasetError, ValueError):
+    """A stored plan is in a format that this version does not know."""
+
+    code = "dataset-plan-format"
+
+
+class SampleError(DatasetError, ValueError):
+    """Synthetic data cannot be made as asked."""
+
+    code = "dataset-sample"
+
+
+# -- reading ----------------------------------------------------------------
+
+
+class ReadingError(BeampipeError):
+    """Branch of the room ``reading``: a chunk's columns."""
+
+    code = "reading"
+
+
+class SchemaError(ReadingError, ValueError):
+    """The schema is unknown or does not fit the file."""
+
+    code = "reading-schema"
+
+
+class FileChangedError(ReadingError, OSError):
+    """The file under this name is not the one that was planned."""
+
+    code = "reading-file-changed"
+
+
+class ChunkUnreadableError(ReadingError, OSError):
+    """A chunk's bytes cannot be fetched or decompressed."""
+
+    code = "reading-chunk-unreadable"
+
+
+class ColumnNotFoundError(ReadingError, AttributeError):
+    """The processor asked for a column that the file does not have."""
+
+    code = "reading-column-not-found"
+
+
+# -- execution --------------------------------------------------------------
+
+
+class ExecutionError(BeampipeError):
+    """Branch of the room ``execution``: processors, runs, the ledger."""
+
+    code = "execution"
+
+
+class ProcessorLoadError(ExecutionError, ImportError):
+    """The processor's file or module cannot be imported."""
+
+    code = "processor-load"
+
+
+class ProcessorNameError(ExecutionError, AttributeError):
+    """The processor's file has no such name."""
+
+    code = "processor-name"
+
+
+class ProcessorKindError(ExecutionError, TypeError):
+    """The object is neither a function of events nor a coffea processor."""
+
+    code = "processor-kind"
+
+
+class ProcessorParamsError(ExecutionError, TypeError):
+    """The parameters do not fit the processor."""
+
+    code = "processor-params"
+
+
+class ProcessorPickleError(ExecutionError, TypeError):
+    """The processor cannot be sent to workers."""
+
+    code = "processor-pickle"
+
+
+class ProcessorOutputError(ExecutionError, TypeError):
+    """The processor returned nothing, or something that cannot be kept."""
+
+    code = "processor-output"
+
+
+class ProcessorFailedError(ExecutionError, RuntimeError):
+    """The processor raised on a chunk."""
+
+    code = "processor-failed"
+
+
+class AccumulationError(ExecutionError, TypeError):
+    """Two outputs cannot be added; names the key and the types."""
+
+    code = "output-not-addable"
+
+
+class ArgumentError(ExecutionError, TypeError):
+    """An argument of ``run`` has no meaning or another name here."""
+
+    code = "run-argument"
+
+
+class RunDirectoryExistsError(ExecutionError, FileExistsError):
+    """The run directory is there already."""
+
+    code = "run-directory-exists"
+
+
+class NotARunError(ExecutionError, ValueError):
+    """The directory holds no run."""
+
+    code = "run-not-found"
+
+
+class RunFormatError(ExecutionError, ValueError):
+    """The run was written in a format that this version does not know."""
+
+    code = "run-format"
+
+
+class RunHeldError(ExecutionError, RuntimeError):
+    """Another driver is at work on this run."""
+
+    code = "run-held"
+
+
+class RunStorageError(ExecutionError, OSError):
+    """The run directory cannot be written: full disk, no permission."""
+
+    code = "run-storage"
+
+
+class LedgerError(ExecutionError, ValueError):
+    """The ledger contradicts itself."""
+
+    code = "run-ledger"
+
+
+class TrustError(ExecutionError, PermissionError):
+    """Values that need pickle lie in a directory that is not the user's own."""
+
+    code = "run-trust"
+
+
+class RunStoppedError(ExecutionError, RuntimeError):
+    """The run ended early on errors; what was done is committed."""
+
+    code = "run-stopped"
+
+
+class RunInterruptedError(ExecutionError, KeyboardInterrupt):
+    """The user interrupted the run; what was done is committed."""
+
+    code = "run-interrupted"
+
+
+class PartialLostError(ExecutionError, RuntimeError):
+    """A result on a worker is gone for good; its chunks are done again."""
+
+    code = "run-partial-lost"
+
+
+class WorkersLostError(ExecutionError, RuntimeError):
+    """Workers or the scheduler went away and the run cannot go on."""
+
+    code = "run-workers-lost"
+
+
+# -- results ----------------------------------------------------------------
+
+
+class ResultError(BeampipeError):
+    """Branch of the room ``results``: plots, reports, exports."""
+
+    code = "result"
+
+
+class ExportError(ResultError, ValueError):
+    """A value cannot be written in the wanted format."""
+
+    code = "result-export"
+
+
+class VerificationError(ResultError, ValueError):
+    """The segments do not prove the accounting."""
+
+    code = "result-verification"

@@ -1,0 +1,297 @@
+"""Layered settings, each value with its origin.
+
+Later layers win: built-in defaults, ``/etc/beampipe/config.toml``,
+``$XDG_CONFIG_HOME/beampipe/config.toml``, ``beampipe.toml`` in the working directory,
+environment variables ``BEAMPIPE_<KEY>``, explicit arguments. Every layer is checked by itself,
+so that an error names the file and line, variable or argument that caused it.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+import re
+import tomllib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    NonNegativeInt,
+    PositiveInt,
+    PrivateAttr,
+    ValidationError,
+)
+
+from beampipe.errors import SettingsError
+
+SYSTEM_FILE = Path("/etc/beampipe/config.toml")
+LOCAL_FILE = Path("beampipe.toml")
+ENV_PREFIX = "BEAMPIPE_"
+
+SMALLEST_MEMORY_BYTES = 2**20
+_UNITS: dict[str, int] = {
+    unit + suffix: base**power
+    for base, suffix in ((1000, "b"), (1000, ""), (1024, "ib"))
+    for power, unit in enumerate(("", "k", "m", "g", "t", "p"))
+    if unit or suffix != "ib"
+}
+
+
+def parse_memory(text: str | int) -> int:
+    """Turn ``"2 GiB"`` into bytes.
+
+    Parameters
+    ----------
+    text : str or int
+        A number with a unit (kB, MB, GB, TB are powers of 1000; KiB, MiB, GiB, TiB of 1024;
+        case does not matter), or bytes.
+
+    Returns
+    -------
+    int
+        Memory [bytes].
+
+    Raises
+    ------
+    ValueError
+        No number, an unknown unit, or less than 1 MiB, which is a forgotten unit.
+
+    Examples
+    --------
+    >>> parse_memory("2 GiB")
+    2147483648
+    """
+    match = re.fullmatch(r"\s*([\d_]*\.?\d+)\s*([A-Za-z]*)\s*", str(text))
+    unit = match[2].lower() if match else ""
+    if match is None or unit not in _UNITS:
+        raise ValueError(f"{text!r} is no amount of memory; write it like '2 GiB' or '500 MB'")
+    size_bytes = round(float(match[1]) * _UNITS[unit])
+    if size_bytes < SMALLEST_MEMORY_BYTES:
+        raise ValueError(f"{text!r} is less than 1 MiB; write the unit, like '2 GiB'")
+    return size_bytes
+
+
+def _refuse_bool(value: Any) -> Any:
+    if isinstance(value, bool):
+        raise ValueError("a number is needed here, not true or false")  # noqa: TRY004 for pydantic
+    return value
+
+
+def _parse_optional_memory(value: Any) -> Any:
+    return parse_memory(value) if isinstance(value, str | int) else value
+
+
+def _default_cache_dir() -> Path:
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "beampipe"
+
+
+def _expand_user(value: Any) -> Any:
+    return Path(value).expanduser() if isinstance(value, str | Path) else value
+
+
+_NumberCheck = BeforeValidator(_refuse_bool)
+_MemoryCheck = BeforeValidator(_parse_optional_memory)
+_UserPath = Annotated[Path, BeforeValidator(_expand_user)]
+
+
+class Settings(BaseModel):
+    """What `load_settings` found; frozen.
+
+    Attributes
+    ----------
+    chunksize : int
+        Wanted chunk size [events].
+    run_root : Path
+        Where run directories are made; a relative path counts from the working directory.
+    cache_dir : Path
+        Where metadata of files is kept between runs.
+    workers : int or None
+        Worker processes of the embedded cluster; 0 runs in this process, None is one per core.
+    memory_limit : int or None
+        Memory of one worker [bytes]; None leaves it to Dask.
+    checkpoint_s : float
+        Shortest time between two commits [s].
+    on_error : {"stop", "skip"}
+        Whether the same bug, struck a few times, ends the run.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=False)
+
+    chunksize: Annotated[PositiveInt, _NumberCheck] = 250_000
+    run_root: _UserPath = Path("beampipe-runs")
+    cache_dir: _UserPath = Field(default_factory=_default_cache_dir)
+    workers: Annotated[NonNegativeInt | None, _NumberCheck] = None
+    memory_limit: Annotated[int | None, _MemoryCheck, _NumberCheck] = None
+    checkpoint_s: Annotated[float, _NumberCheck, Field(gt=0, allow_inf_nan=False)] = 30.0
+    on_error: Literal["stop", "skip"] = "stop"
+
+    _origins: dict[str, str] = PrivateAttr(default_factory=dict)
+
+    def origin(self, name: str) -> str:
+        """Where a value comes from.
+
+        Parameters
+        ----------
+        name : str
+            A key of the settings.
+
+        Returns
+        -------
+        str
+            ``"default"``, ``"/etc/beampipe/config.toml:3"``, ``"BEAMPIPE_CHUNKSIZE"`` or
+            ``"argument"``.
+
+        Raises
+        ------
+        SettingsError
+            ``settings-invalid``: there is no such key.
+        """
+        if name not in KEYS:
+            raise _unknown_key(name, "Settings.origin")
+        return self._origins.get(name, "default")
+
+
+KEYS = tuple(Settings.model_fields)
+
+
+@dataclass(frozen=True, slots=True)
+class _Layer:
+    """Raw values of one source, and how to say where each of them stands."""
+
+    values: Mapping[str, Any]
+    origins: Mapping[str, str] = field(default_factory=dict)
+
+
+def load_settings(**overrides: Any) -> Settings:
+    """Put the layers together.
+
+    Parameters
+    ----------
+    **overrides
+        Explicit arguments by key; None means that the argument was not given.
+
+    Returns
+    -------
+    Settings
+        Values with their origins.
+
+    Raises
+    ------
+    SettingsError
+        ``settings-invalid``: an unknown key (the closest names are given), a value of the wrong
+        type (with file and line), or a file that cannot be read or is not TOML.
+    """
+    layers = [_read_file(path) for path in settings_files()]
+    layers += [_read_environment(os.environ), _read_arguments(overrides)]
+    values: dict[str, Any] = {}
+    origins: dict[str, str] = {}
+    for layer in layers:
+        values |= _check_layer(layer)
+        origins |= layer.origins
+    settings = Settings.model_construct(**{**Settings().model_dump(), **values})
+    settings._origins.update(origins)  # noqa: SLF001 a private attribute of the class above
+    return settings
+
+
+def settings_files() -> tuple[Path, ...]:
+    """The files that are looked at, the weakest first, whether they exist or not."""
+    config_home = Path(os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config")
+    return (SYSTEM_FILE, config_home / "beampipe" / "config.toml", LOCAL_FILE)
+
+
+def _read_file(path: Path) -> _Layer:
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        return _Layer({})
+    except (OSError, UnicodeDecodeError) as error:
+        raise SettingsError(
+            f"The settings file '{path}' cannot be read.",
+            why=str(error),
+            fix="make it a readable UTF-8 file, or move it away",
+            origin=str(path),
+        ) from error
+    try:
+        values = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise SettingsError(
+            f"The settings file '{path}' is not valid TOML.",
+            why=str(error),
+            fix="mend that line; strings need quotes, and a key stands once",
+            origin=str(path),
+        ) from error
+    return _Layer(values, {key: f"{path}{_line_of(key, text)}" for key in values})
+
+
+def _line_of(key: str, text: str) -> str:
+    """The place of a top-level key as ``:3``, which tomllib does not tell."""
+    pattern = re.compile(rf"\s*\[*\s*[\"']?{re.escape(key)}[\"']?\s*[].=]")
+    for number, line in enumerate(text.splitlines(), start=1):
+        if pattern.match(line):
+            return f":{number}"
+    return ""
+
+
+def _read_environment(environment: Mapping[str, str]) -> _Layer:
+    """Take the variables that are ours; one that is nearly ours is a slip of the pen.
+
+    Others with the prefix (``BEAMPIPE_DEADLINE`` on workers) belong to other parts.
+    """
+    values: dict[str, str] = {}
+    origins: dict[str, str] = {}
+    for variable, value in environment.items():
+        key = variable.removeprefix(ENV_PREFIX).lower()
+        if not variable.startswith(ENV_PREFIX) or not value:
+            continue
+        if key in KEYS:
+            values[key] = value
+            origins[key] = variable
+        elif difflib.get_close_matches(key, KEYS, cutoff=0.8):
+            raise _unknown_key(key, variable, ENV_PREFIX)
+    return _Layer(values, origins)
+
+
+def _read_arguments(overrides: Mapping[str, Any]) -> _Layer:
+    given = {key: value for key, value in overrides.items() if value is not None}
+    return _Layer(given, dict.fromkeys(given, "argument"))
+
+
+def _check_layer(layer: _Layer) -> dict[str, Any]:
+    for key in layer.values:
+        if key not in KEYS:
+            raise _unknown_key(key, layer.origins[key])
+    try:
+        checked = Settings.model_validate(dict(layer.values))
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        key = str(first["loc"][0])
+        origin = layer.origins[key]
+        raise SettingsError(
+            f"The setting '{key}' has a value that cannot be used.",
+            why=f"{origin}: {first['msg'].removeprefix('Value error, ')}, got {first['input']!r}",
+            fix=f"correct `{key}` there, or leave it out (default: {getattr(Settings(), key)})",
+            key=key,
+            origin=origin,
+        ) from error
+    return {key: getattr(checked, key) for key in checked.model_fields_set}
+
+
+def _unknown_key(key: str, origin: str, prefix: str = "") -> SettingsError:
+    close = difflib.get_close_matches(key, KEYS, n=3)
+    return SettingsError(
+        f"There is no setting '{key}'.",
+        why=f"it stands in {origin}",
+        fix=f"did you mean {_names(close, prefix)}?" if close else f"known: {_names(KEYS, prefix)}",
+        key=key,
+        origin=origin,
+    )
+
+
+def _names(keys: Iterable[str], prefix: str) -> str:
+    return ", ".join(f"`{prefix}{key.upper()}`" if prefix else f"`{key}`" for key in keys)

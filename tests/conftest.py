@@ -1,0 +1,33 @@
+"""What every test gets."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+PROJECT = Path(__file__).resolve().parents[1]
+
+
+@pytest.fixture(autouse=True)
+def _isolated_home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch):
+    """Keep the user's own settings and caches out of tests, and tests out of them."""
+    home = tmp_path_factory.mktemp("home µ 'x'")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(home / "cache"))
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(home / "config"))
+    for variable in [name for name in os.environ if name.startswith("BEAMPIPE_")]:
+        if variable != "BEAMPIPE_REAL_DATA":
+            monkeypatch.delenv(variable)
+
+
+@pytest.fixture(scope="session")
+def real_data() -> Path:
+    """The folder of real CMS files; CI must have it."""
+    folder = Path(os.environ.get("BEAMPIPE_REAL_DATA") or PROJECT.parent / "shared" / "data")
+    if not any(folder.glob("*.root")):
+        reason = f"no real CMS files in '{folder}'; set BEAMPIPE_REAL_DATA"
+        if os.environ.get("CI") == "true":
+            pytest.fail(reason)
+        pytest.skip(reason)
+    return folder
