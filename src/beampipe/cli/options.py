@@ -1,0 +1,67 @@
+"""Options that several commands have."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Callable
+from typing import Any
+
+import click
+
+
+def parse_params(texts: tuple[str, ...]) -> dict[str, Any]:
+    """Turn ``key=value`` texts into keyword arguments; values are typed as in TOML.
+
+    What is no TOML value is taken as a string, so ``--param era=2018A`` needs no quotes.
+    """
+    params: dict[str, Any] = {}
+    for text in texts:
+        key, equals, value = text.partition("=")
+        if not equals or not key.strip().isidentifier():
+            raise click.BadParameter(f"{text!r} is not key=value", param_hint="--param")
+        params[key.strip()] = parse_value(value.strip())
+    return params
+
+
+def parse_value(text: str) -> Any:
+    """A TOML value, or the text itself."""
+    try:
+        parsed = tomllib.loads(f"value = {text}")
+    except tomllib.TOMLDecodeError:
+        return text
+    return parsed["value"] if set(parsed) == {"value"} else text
+
+
+def processor_options(function: Callable[..., Any]) -> Callable[..., Any]:
+    """How a processor sees the files: for `run` and `try`."""
+    for decorate in reversed(_PROCESSOR_OPTIONS):
+        function = decorate(function)
+    return function
+
+
+_PROCESSOR_OPTIONS = (
+    click.argument("processor", metavar="PROCESSOR"),
+    click.argument("fileset", metavar="FILESET", nargs=-1, required=True),
+    click.option(
+        "--schema",
+        default="NanoAODSchema",
+        show_default=True,
+        help="A coffea schema by name, or 'none' for plain arrays of branches.",
+    ),
+    click.option("--treename", help="The tree to read; found when a file holds one obvious tree."),
+    click.option(
+        "--chunksize", type=click.IntRange(1), help="Wanted events per chunk [default: 250000]."
+    ),
+    click.option(
+        "--param",
+        "params",
+        metavar="KEY=VALUE",
+        multiple=True,
+        help="A keyword argument of the function (or the class); typed as in TOML. Repeatable.",
+    ),
+)
+
+
+def one_or_many(fileset: tuple[str, ...]) -> Any:
+    """A shell expands globs, so several files are one fileset."""
+    return fileset[0] if len(fileset) == 1 else list(fileset)

@@ -1,0 +1,40 @@
+"""``beampipe resume``: what is missing of a run."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from beampipe.cli.run_output import finish_run
+
+
+@click.command("resume")
+@click.argument("run")
+@click.option(
+    "--workers",
+    type=click.IntRange(0),
+    help="Worker processes [default: one per core]; 0 runs in this process.",
+)
+@click.option(
+    "--on-error",
+    type=click.Choice(["stop", "skip"]),
+    help="What failing chunks do [default: as the run began].",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object and nothing else.")
+@click.option("--quiet", is_flag=True, help="No progress, no summary.")
+def command(
+    run: str, *, workers: int | None, on_error: str | None, as_json: bool, quiet: bool
+) -> None:
+    """Go on with RUN: only what no segment holds is done.
+
+    RUN is a run directory, its name in beampipe-runs, or 'latest'. Chunks that failed before
+    are tried again.
+    """
+
+    def go() -> Any:
+        from beampipe.runs.resume import resume
+
+        return resume(run, workers=workers, on_error=on_error, progress=not quiet)
+
+    finish_run(go, as_json=as_json, quiet=quiet)

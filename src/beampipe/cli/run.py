@@ -1,0 +1,76 @@
+"""``beampipe run``: a processor over a whole fileset."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from beampipe.cli.options import one_or_many, parse_params, processor_options
+from beampipe.cli.run_output import finish_run
+
+
+@click.command("run")
+@processor_options
+@click.option(
+    "--workers",
+    type=click.IntRange(0),
+    help="Worker processes [default: one per core]; 0 runs in this process.",
+)
+@click.option(
+    "--on-error",
+    type=click.Choice(["stop", "skip"]),
+    help="What failing chunks and unusable files do [default: stop].",
+)
+@click.option("--maxfiles", type=click.IntRange(1), help="Only the first N files per dataset.")
+@click.option("--maxchunks", type=click.IntRange(1), help="Only the first N chunks per dataset.")
+@click.option("--maxevents", type=click.IntRange(1), help="Only the first N events per dataset.")
+@click.option(
+    "--checkpoint",
+    type=click.FloatRange(0, min_open=True),
+    metavar="SECONDS",
+    help="Least time between two commits [default: 30].",
+)
+@click.option(
+    "--run-dir",
+    type=click.Path(),
+    help="The run directory [default: a new one in beampipe-runs].",
+)
+@click.option("--name", help="A name for people [default: the processor's].")
+@click.option("--fresh", is_flag=True, help="Take nothing from earlier runs.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object and nothing else.")
+@click.option("--quiet", is_flag=True, help="No progress, no summary.")
+def command(
+    processor: str,
+    fileset: tuple[str, ...],
+    *,
+    params: tuple[str, ...],
+    as_json: bool,
+    quiet: bool,
+    **options: Any,
+) -> None:
+    """Run PROCESSOR over FILESET, every event once.
+
+    \b
+    PROCESSOR  FILE.py:NAME or package.module:NAME
+    FILESET    ROOT files, a folder, a glob in quotes, or a TOML, JSON or YAML file
+
+    \b
+    Examples:
+      beampipe run dimuon.py:process data
+      beampipe run analysis.py:Analysis files.toml --param era=2018 --on-error skip
+      beampipe run dimuon.py:process 'root://host//store/*.root' --maxchunks 2
+    """  # noqa: D301 (click's own mark)
+
+    def go() -> Any:
+        from beampipe.runs.run import run
+
+        return run(
+            processor,
+            one_or_many(fileset),
+            params=parse_params(params),
+            progress=not quiet,
+            **options,
+        )
+
+    finish_run(go, as_json=as_json, quiet=quiet)

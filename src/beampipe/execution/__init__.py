@@ -1,0 +1,1 @@
+"""Bundles, merging, commits: doing a plan's chunks exactly once, on any Dask client."""

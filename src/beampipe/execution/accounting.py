@@ -1,0 +1,297 @@
+"""How a run's events add up: planned = processed + failed + not reached."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from beampipe.datasets.model import DatasetPlan, FilePlan, Plan, UncountedFile
+from beampipe.errors import LedgerError
+from beampipe.execution.manifest import (
+    ChunkKey,
+    DoneChunk,
+    FailedChunk,
+    Manifest,
+    check_no_overlap,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """One chunk or file that could not be done.
+
+    Attributes
+    ----------
+    number : int
+        Counts from 1 within the run; what ``beampipe reproduce --failure`` takes.
+    dataset, url, uuid : str
+        Where; `uuid` is empty for a file that could not be counted.
+    k, n : int
+        Part k of n of the file; n is 0 for a file that could not be counted.
+    start, stop : int
+        Entry range [events].
+    code : str
+        The stable code of the error (``processor-failed``, ``dataset-file-missing``, ...).
+    error_type, message, traceback : str
+        The exception as the user would have seen it.
+    worker, host : str
+        Where it happened.
+    attempt : int
+        Counts from 1.
+    """
+
+    number: int
+    dataset: str
+    url: str
+    uuid: str
+    k: int
+    n: int
+    start: int
+    stop: int
+    code: str
+    error_type: str
+    message: str
+    traceback: str = ""
+    worker: str = ""
+    host: str = ""
+    attempt: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class DatasetAccounting:
+    """The sums of one dataset; everything here is computed from the ledger."""
+
+    name: str
+    files: int
+    files_uncounted: int
+    events_planned: int
+    events_processed: int
+    events_failed: int
+    events_not_reached: int
+    chunks_planned: int
+    chunks_processed: int
+    chunks_failed: int
+    chunks_reused: int = 0
+
+    @property
+    def balances(self) -> bool:
+        """Whether planned = processed + failed + not reached."""
+        return self.events_planned == (
+            self.events_processed + self.events_failed + self.events_not_reached
+        )
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether every event of every file was processed."""
+        return self.files_uncounted == 0 and self.events_processed == self.events_planned
+
+
+@dataclass(frozen=True, slots=True)
+class Accounting:
+    """The sums of a run, dataset by dataset."""
+
+    datasets: tuple[DatasetAccounting, ...]
+
+    def __getitem__(self, name: str) -> DatasetAccounting:
+        for dataset in self.datasets:
+            if dataset.name == name:
+                return dataset
+        raise KeyError(name)
+
+    @property
+    def balances(self) -> bool:
+        """Whether every dataset balances."""
+        return all(dataset.balances for dataset in self.datasets)
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether every dataset is complete."""
+        return all(dataset.is_complete for dataset in self.datasets)
+
+    def to_json(self) -> list[dict[str, Any]]:
+        """A plain form for files."""
+        return [asdict(dataset) for dataset in self.datasets]
+
+    @classmethod
+    def from_json(cls, data: list[dict[str, Any]]) -> Accounting:
+        """The inverse of `to_json`."""
+        return cls(tuple(DatasetAccounting(**entry) for entry in data))
+
+    @property
+    def events_planned(self) -> int:
+        """Events planned over all datasets [events]."""
+        return sum(dataset.events_planned for dataset in self.datasets)
+
+    @property
+    def events_processed(self) -> int:
+        """Events processed over all datasets [events]."""
+        return sum(dataset.events_processed for dataset in self.datasets)
+
+
+@dataclass(slots=True)
+class DatasetTally:
+    """What the ledger says of one dataset: done chunks, and the last failure of the others."""
+
+    done: dict[ChunkKey, DoneChunk] = field(default_factory=dict)
+    failed: dict[ChunkKey, FailedChunk] = field(default_factory=dict)
+    reused: int = 0
+
+    def take(self, manifest: Manifest, *, is_reused: bool = False) -> None:
+        """Take in one segment.
+
+        Raises
+        ------
+        LedgerError
+            ``run-ledger``: a chunk is in two segments.
+        """
+        for chunk in manifest.done:
+            key = (chunk.uuid, chunk.k)
+            if key in self.done:
+                raise LedgerError(
+                    "The same chunk is in two segments.",
+                    why=f"file {chunk.uuid}, part {chunk.k} of {chunk.n}",
+                    fix="report this with the run directory: the engine must never do it",
+                )
+            self.done[key] = chunk
+            self.failed.pop(key, None)
+        for failure in manifest.failed:
+            key = (failure.uuid, failure.k)
+            if key not in self.done:
+                self.failed[key] = failure
+        self.reused += len(manifest.done) if is_reused else 0
+
+
+Tally = Mapping[str, DatasetTally]
+
+
+def tally_manifests(
+    manifests: Iterable[Manifest], *, reused: Iterable[Manifest] = ()
+) -> dict[str, DatasetTally]:
+    """Go through the ledger once; `reused` were there before this driver began."""
+    tally: dict[str, DatasetTally] = defaultdict(DatasetTally)
+    for manifest in reused:
+        tally[manifest.dataset].take(manifest, is_reused=True)
+    for manifest in manifests:
+        tally[manifest.dataset].take(manifest)
+    return dict(tally)
+
+
+def account(plan: Plan, tally: Tally) -> Accounting:
+    """Hold the ledger against the plan.
+
+    Raises
+    ------
+    LedgerError
+        ``run-ledger``: the ledger holds events that are not in the plan, or holds some twice.
+    """
+    return Accounting(
+        tuple(
+            _account_dataset(dataset, tally.get(dataset.name, DatasetTally()))
+            for dataset in plan.datasets
+        )
+    )
+
+
+def _account_dataset(dataset: DatasetPlan, tally: DatasetTally) -> DatasetAccounting:
+    check_no_overlap(tally.done.values())
+    plans = {plan.file.uuid: plan for plan in dataset.files}
+    processed = sum(_events_in_plan(plans, chunk) for chunk in tally.done.values())
+    failed = _count_failed(plans, tally)
+    planned = dataset.n_events
+    return DatasetAccounting(
+        name=dataset.name,
+        files=len(dataset.files) + len(dataset.uncounted),
+        files_uncounted=len(dataset.uncounted),
+        events_planned=planned,
+        events_processed=processed,
+        events_failed=failed,
+        events_not_reached=planned - processed - failed,
+        chunks_planned=dataset.n_chunks,
+        chunks_processed=len(tally.done),
+        chunks_failed=len(tally.failed),
+        chunks_reused=tally.reused,
+    )
+
+
+def _events_in_plan(plans: Mapping[str, FilePlan], chunk: DoneChunk) -> int:
+    plan = plans.get(chunk.uuid)
+    if plan is None or chunk.k >= plan.used_chunks or not _is_inside(plan, chunk):
+        raise LedgerError(
+            "The ledger holds events that are not in the plan.",
+            why=f"file {chunk.uuid}, part {chunk.k}, entries {chunk.start} to {chunk.stop}",
+            fix="the segments of another run were put here, or the plan was changed",
+        )
+    return chunk.stop - chunk.start
+
+
+def _is_inside(plan: FilePlan, chunk: DoneChunk) -> bool:
+    if plan.steps is not None:
+        return plan.steps[chunk.k] == (chunk.start, chunk.stop)
+    return 0 <= chunk.start <= chunk.stop <= plan.stop
+
+
+def _count_failed(plans: Mapping[str, FilePlan], tally: DatasetTally) -> int:
+    """Events in failed chunks that no done chunk holds.
+
+    A chunk whose file did not open failed over its nominal range, while its neighbours were
+    done over ranges that were snapped to clusters; so ranges are counted, not chunks.
+    """
+    ranges: dict[str, list[tuple[int, int, bool]]] = defaultdict(list)
+    for failure in tally.failed.values():
+        ranges[failure.uuid].append((failure.start, failure.stop, False))
+    for chunk in tally.done.values():
+        if chunk.uuid in ranges:
+            ranges[chunk.uuid].append((chunk.start, chunk.stop, True))
+    return sum(_uncovered(spans) for uuid, spans in ranges.items() if uuid in plans)
+
+
+def _uncovered(spans: list[tuple[int, int, bool]]) -> int:
+    """Length of the union of the failed ranges without the done ones."""
+    edges = sorted(
+        edge
+        for start, stop, is_done in spans
+        for edge in ((start, is_done, 1), (stop, is_done, -1))
+    )
+    depth = {True: 0, False: 0}
+    total, last = 0, 0
+    for position, is_done, step in edges:
+        if depth[False] and not depth[True]:
+            total += position - last
+        depth[is_done] += step
+        last = position
+    return total
+
+
+def list_failures(plan: Plan, tally: Tally) -> tuple[Failure, ...]:
+    """Every hole with its reason: files that could not be counted, then chunks that failed."""
+    failures = [
+        _uncounted_failure(number, file)
+        for number, file in enumerate(
+            (file for dataset in plan.datasets for file in dataset.uncounted), start=1
+        )
+    ]
+    for dataset in plan.datasets:
+        failed = tally.get(dataset.name, DatasetTally()).failed.values()
+        failures += [
+            Failure(number=number, dataset=dataset.name, **asdict(failure))
+            for number, failure in enumerate(failed, start=len(failures) + 1)
+        ]
+    return tuple(failures)
+
+
+def _uncounted_failure(number: int, file: UncountedFile) -> Failure:
+    return Failure(
+        number=number,
+        dataset=file.dataset,
+        url=file.urls[0] if file.urls else "",
+        uuid="",
+        k=0,
+        n=0,
+        start=0,
+        stop=0,
+        code=file.error.code,
+        error_type=type(file.error).__name__,
+        message=file.error.message + (f" ({file.error.why})" if file.error.why else ""),
+    )

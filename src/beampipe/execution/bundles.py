@@ -1,0 +1,287 @@
+"""What one Dask task does: the chunks of a bundle, one after the other, added up."""
+
+from __future__ import annotations
+
+import socket
+import sys
+import threading
+import time
+import traceback
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import cloudpickle
+
+from beampipe.datasets.chunks import chunk_range
+from beampipe.datasets.model import Chunk
+from beampipe.errors import (
+    BeampipeError,
+    ProcessorFailedError,
+    ProcessorOutputError,
+    ProcessorPickleError,
+)
+from beampipe.execution.accumulators import (
+    add_into,
+    add_outputs,
+    check_output,
+    shares_state,
+    take_output,
+)
+from beampipe.execution.manifest import DoneChunk, FailedChunk, Manifest
+from beampipe.execution.outputs import is_awkward, is_tree
+from beampipe.execution.partials import Partial
+
+if TYPE_CHECKING:
+    from beampipe.execution.processors import Processor
+    from beampipe.reading.reader import ChunkEvents, Reader
+
+
+@dataclass(frozen=True, slots=True)
+class RunContext:
+    """What every bundle of a run needs; reaches each worker once.
+
+    Attributes
+    ----------
+    digest : str
+        Names the content, so that a worker unpacks it once.
+    payload : bytes
+        The pickled `Processor` and schema.
+    metadata : dict of str to dict
+        What the processor is told of each dataset.
+    """
+
+    digest: str
+    payload: bytes
+    metadata: Mapping[str, Mapping[str, Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class Bundle:
+    """Chunks of one dataset for one task.
+
+    Attributes
+    ----------
+    budget_s : float
+        After so long the rest is handed back [s]; the first chunk is always done.
+    attempt : int
+        Counts from 1; more for chunks whose bundle was lost.
+    """
+
+    number: int
+    dataset: str
+    chunks: tuple[Chunk, ...]
+    budget_s: float
+    attempt: int = 1
+
+
+@dataclass(slots=True)
+class _Workbench:
+    """The processor and the open trees of one thread of one worker."""
+
+    digest: str
+    processor: Processor
+    reader: Reader
+    last_output: Any = None
+
+
+_LOCAL = threading.local()
+
+
+def run_bundle(context: RunContext, bundle: Bundle) -> Partial:
+    """Do the chunks of a bundle until the time is up.
+
+    An exception in a chunk is recorded in the manifest and never leaves here, except for
+    outputs that cannot be added: no later chunk could mend those.
+    """
+    begin = time.perf_counter()
+    folder = _Folder(bundle.dataset)
+    left = list(bundle.chunks)
+    try:
+        bench = _workbench(context)
+    except ProcessorPickleError as error:
+        for chunk in bundle.chunks:
+            folder.fail(chunk, error, None, bundle.attempt)
+        return folder.partial()
+    while left:
+        _do_chunk(bench, left.pop(0), context, folder, bundle.attempt)
+        if time.perf_counter() - begin > bundle.budget_s:
+            break
+    folder.count("bundle_s", time.perf_counter() - begin)
+    folder.count("bundles", 1)
+    return folder.partial(tuple((chunk.plan.file.uuid, chunk.k) for chunk in left))
+
+
+def _workbench(context: RunContext) -> _Workbench:
+    bench: _Workbench | None = getattr(_LOCAL, "bench", None)
+    if bench is not None and bench.digest == context.digest:
+        return bench
+    if bench is not None:
+        bench.reader.close()
+    from beampipe.reading.allocator import tune_allocator
+    from beampipe.reading.reader import Reader
+
+    tune_allocator()
+    try:
+        processor, schema = cloudpickle.loads(context.payload)
+    except (ImportError, AttributeError, TypeError, ValueError, EOFError) as error:
+        raise ProcessorPickleError(
+            "A worker cannot unpack the processor.",
+            why=f"{type(error).__name__}: {error}",
+            fix="the worker's environment must have the modules that the processor imports",
+        ) from error
+    bench = _Workbench(context.digest, processor, Reader(schema))
+    _LOCAL.bench = bench
+    return bench
+
+
+def _do_chunk(
+    bench: _Workbench, chunk: Chunk, context: RunContext, folder: _Folder, attempt: int
+) -> None:
+    begin = time.perf_counter()
+    data: ChunkEvents | None = None
+    try:
+        data = bench.reader.read(chunk, context.metadata.get(folder.dataset, {}))
+        opened = time.perf_counter()
+        output = bench.processor.process(data.events)
+        check_output(output)
+        output = materialize(output)
+        done = time.perf_counter()
+    except (Exception, SystemExit) as error:  # noqa: BLE001 (the worker's wrapper records all)
+        folder.fail(chunk, _explain(error, data), data, attempt)
+    else:
+        read_s = data.read_s()
+        folder.count("open_s", opened - begin)
+        folder.count("read_s", read_s)
+        folder.count("process_s", done - opened - read_s)
+        check_is_new(bench.last_output, output)
+        bench.last_output = output
+        folder.add(chunk, output, data)
+        folder.count("add_s", time.perf_counter() - done)
+    finally:
+        if data is not None:
+            folder.count("bytes_read", data.bytes_read())
+            data.close()
+
+
+def _explain(error: BaseException, data: ChunkEvents | None) -> BaseException:
+    """Put a plain word for an error where there is one; the original stays its cause."""
+    from beampipe.reading.columns import explain_missing_column
+
+    if data is None or isinstance(error, BeampipeError):
+        return error
+    explained = explain_missing_column(error, data.known_columns())
+    if explained is None:
+        return error
+    explained.__cause__ = error
+    return explained
+
+
+def materialize(output: Any) -> Any:
+    """Load the columns that an output still only refers to; their file is closed soon."""
+    if is_tree(output):
+        for key, item in list(output.items()):
+            output[key] = materialize(item)
+        return output
+    if is_awkward(output):
+        import awkward as ak
+
+        return ak.materialize(output)
+    return output
+
+
+def check_is_new(last: Any, output: Any) -> None:
+    """Refuse an output that holds on to what the one before held.
+
+    Raises
+    ------
+    ProcessorOutputError
+        ``processor-output``: names the object that both hold.
+    """
+    shared = None if last is None else shares_state(last, output)
+    if shared is not None:
+        raise ProcessorOutputError(
+            f"The processor returned the same object for two chunks: {shared}.",
+            why="what it holds of one chunk would be counted again with the next",
+            fix="make histograms and dictionaries inside the function (or `process`)",
+        )
+
+
+@dataclass(slots=True)
+class _Folder:
+    """Adds the chunks of one bundle up; adding in place happens only here."""
+
+    dataset: str
+    value: Any = None
+    done: list[DoneChunk] = field(default_factory=list)
+    failed: list[FailedChunk] = field(default_factory=list)
+    metrics: dict[str, float] = field(default_factory=dict)
+
+    def count(self, name: str, amount: float) -> None:
+        self.metrics[name] = self.metrics.get(name, 0.0) + amount
+
+    def add(self, chunk: Chunk, output: Any, data: ChunkEvents) -> None:
+        if not self.done:
+            self.value = take_output(output)
+        else:
+            # The first sum is a fresh one, as coffea does it, so what the processor may
+            # still hold of its first output is never changed.
+            fresh = len(self.done) == 1
+            self.value = (add_outputs if fresh else add_into)(self.value, output)
+        plan = chunk.plan
+        self.done.append(DoneChunk(plan.file.uuid, chunk.k, plan.n_chunks, data.start, data.stop))
+        self.count("events", data.stop - data.start)
+
+    def fail(
+        self, chunk: Chunk, error: BaseException, data: ChunkEvents | None, attempt: int
+    ) -> None:
+        self.failed.append(describe_failure(chunk, error, data, attempt=attempt))
+
+    def partial(self, remainder: tuple[tuple[str, int], ...] = ()) -> Partial:
+        manifest = Manifest(self.dataset, tuple(self.done), tuple(self.failed))
+        return Partial(manifest, self.value, self.metrics, remainder)
+
+
+def describe_failure(
+    chunk: Chunk,
+    error: BaseException,
+    data: ChunkEvents | None = None,
+    *,
+    attempt: int = 1,
+    worker: str | None = None,
+) -> FailedChunk:
+    """Say everything about an exception that a person needs to act on it."""
+    plan = chunk.plan
+    start, stop = (data.start, data.stop) if data is not None else chunk_range(chunk)
+    code = error.code if isinstance(error, BeampipeError) else ProcessorFailedError.code
+    message = error.message if isinstance(error, BeampipeError) else str(error)
+    if isinstance(error, BeampipeError):
+        message += f" ({error.why})" if error.why else ""
+        message += f" {error.fix}" if error.fix else ""
+    return FailedChunk(
+        uuid=plan.file.uuid,
+        k=chunk.k,
+        n=plan.n_chunks,
+        start=start,
+        stop=stop,
+        url=data.url if data is not None else plan.file.urls[0],
+        code=code,
+        error_type=type(error).__name__,
+        message=message,
+        traceback="".join(traceback.format_exception(error)),
+        worker=worker if worker is not None else _worker_name(),
+        host=socket.gethostname(),
+        attempt=attempt,
+    )
+
+
+def _worker_name() -> str:
+    # Only inside a Dask worker is distributed loaded already; elsewhere there is no worker.
+    if "distributed" not in sys.modules:
+        return "inline"
+    from distributed import get_worker
+
+    try:
+        return str(get_worker().address)
+    except ValueError:
+        return "inline"

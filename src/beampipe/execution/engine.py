@@ -1,0 +1,284 @@
+"""One driver's work on a run directory, from taking the ledger to writing the outcome."""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import cloudpickle
+
+from beampipe.datasets.model import Chunk, Plan
+from beampipe.datasets.plan_format import plan_to_json
+from beampipe.errors import (
+    BeampipeError,
+    ProcessorFailedError,
+    RunInterruptedError,
+    TrustError,
+)
+from beampipe.execution.accounting import Tally, account, list_failures, tally_manifests
+from beampipe.execution.bundles import RunContext
+from beampipe.execution.dispatch import Dispatcher
+from beampipe.execution.driver import Driver, DriverOptions, stopped_on_errors
+from beampipe.execution.ledger import Ledger, read_segments
+from beampipe.execution.pool import Pool
+from beampipe.execution.processors import Processor, pickle_processor
+from beampipe.execution.progress import Notify, ignore
+from beampipe.execution.provenance import collect_versions
+from beampipe.execution.record import RunRecord
+from beampipe.execution.record_reader import (
+    add_datasets,
+    is_own_directory,
+    read_plan,
+    read_record,
+    sum_segments,
+    write_result,
+)
+from beampipe.execution.run_directory import (
+    RunDirectory,
+    create_run_directory,
+    open_run_directory,
+)
+from beampipe.execution.segments import Segment
+from beampipe.execution.storage import write_json
+
+WORKER_STAGES = ("open", "read", "process", "add")
+DRIVER_STAGES = ("pull", "commit")
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """A run that is laid out on disk and can be driven, now or later."""
+
+    directory: RunDirectory
+    run_id: str
+    name: str
+    plan: Plan
+    context: RunContext
+    processor: Processor
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+
+def make_context(processor: Processor, schema: Any, plan: Plan) -> RunContext:
+    """Pack what every worker needs.
+
+    Raises
+    ------
+    ProcessorPickleError
+        ``processor-pickle``
+    """
+    payload = pickle_processor(processor, schema)
+    metadata = {dataset.name: dict(dataset.metadata) for dataset in plan.datasets}
+    return RunContext(hashlib.sha256(payload).hexdigest(), payload, metadata)
+
+
+def lay_out(  # noqa: PLR0913 (all that a run is made of)
+    path: Path,
+    plan: Plan,
+    processor: Processor,
+    *,
+    context: RunContext,
+    name: str,
+    provenance: Mapping[str, Any],
+    options: Mapping[str, Any],
+) -> Job:
+    """Make the run directory of a new run.
+
+    Raises
+    ------
+    RunDirectoryExistsError, RunStorageError
+    """
+    run_id = secrets.token_hex(8)
+    run = {
+        "beampipe": collect_versions().get("beampipe", ""),
+        "run_id": run_id,
+        "name": name,
+        "created": datetime.now(UTC).isoformat(timespec="seconds"),
+        "options": dict(options),
+        "provenance": dict(provenance),
+    }
+    packed = cloudpickle.dumps(context)
+    directory = create_run_directory(path, run=run, plan=plan_to_json(plan), processor=packed)
+    return Job(directory, run_id, name, plan, context, processor, options)
+
+
+def load_job(path: Path) -> Job:
+    """Take up a run that is there.
+
+    Raises
+    ------
+    NotARunError, RunFormatError
+    TrustError
+        ``run-trust``: the directory is not the user's own, and the processor is a pickle.
+    """
+    directory, run = open_run_directory(path)
+    if not is_own_directory(path):
+        raise TrustError(
+            f"{path} is not yours alone, so the processor in it is not loaded.",
+            why="it belongs to somebody else, or others may write to it, and a pickle can run "
+            "any code",
+            fix="copy the directory and look at it, or run the analysis anew",
+        )
+    context: RunContext = cloudpickle.loads(directory.processor_file.read_bytes())
+    processor, _ = cloudpickle.loads(context.payload)
+    return Job(
+        directory=directory,
+        run_id=run["run_id"],
+        name=run["name"],
+        plan=read_plan(directory),
+        context=context,
+        processor=processor,
+        options=run.get("options", {}),
+    )
+
+
+def execute(
+    job: Job,
+    pool: Pool,
+    *,
+    options: DriverOptions,
+    notify: Notify = ignore,
+    begun: float | None = None,
+    stages_s: Mapping[str, float] | None = None,
+) -> RunRecord:
+    """Do what is missing of a run, and record how it ended.
+
+    Parameters
+    ----------
+    begun : float, optional
+        When the work for this run began (`time.monotonic`), planning and start-up included.
+    stages_s : dict of str to float, optional
+        Seconds that went before, by stage.
+
+    Returns
+    -------
+    RunRecord
+        Complete, or with holes (`on_error="skip"`).
+
+    Raises
+    ------
+    RunStoppedError, RunInterruptedError, AccumulationError, ...
+        The run ended early; what was done is committed and the outcome is written.
+        The error has the fact `run_dir`.
+    """
+    begun = time.monotonic() if begun is None else begun
+    ledger = Ledger.take(job.directory, run_id=job.run_id, driver=secrets.token_hex(8))
+    before = list(read_segments(job.directory, job.run_id))
+    tally = tally_manifests(segment.manifest for segment in before)
+    driver = _make_driver(job, pool, ledger, options, notify, tally)
+    status = "failed"
+    try:
+        driver.run()
+        status = _finish(job, options)
+    except KeyboardInterrupt as error:
+        status = "interrupted"
+        raise RunInterruptedError(
+            "The run was interrupted; what was done is kept.",
+            fix=f"`beampipe resume {job.directory.path}` goes on with it",
+            run_dir=job.directory.path,
+        ) from error
+    except BeampipeError as error:
+        error.facts["run_dir"] = job.directory.path
+        raise
+    finally:
+        wall_s = time.monotonic() - begun
+        metrics = _metrics(driver, pool, wall_s, stages_s or {})
+        write_outcome(job, before, status=status, metrics=metrics)
+        ledger.release()
+    return read_record(job.directory.path, trust=True)
+
+
+def _make_driver(
+    job: Job, pool: Pool, ledger: Ledger, options: DriverOptions, notify: Notify, tally: Tally
+) -> Driver:
+    n_done = sum(len(dataset.done) for dataset in tally.values())
+    return Driver(
+        dispatcher=Dispatcher(missing_chunks(job.plan, tally), job.plan.n_chunks - n_done),
+        pool=pool,
+        ledger=ledger,
+        options=options,
+        notify=notify,
+        events_planned=job.plan.n_events,
+        events_before=account(job.plan, tally).events_processed,
+    )
+
+
+def missing_chunks(plan: Plan, tally: Tally) -> Iterator[Chunk]:
+    """Go through the chunks of a plan that no segment holds."""
+    for chunk in plan.chunks():
+        dataset, uuid, k = chunk.key
+        if dataset not in tally or (uuid, k) not in tally[dataset].done:
+            yield chunk
+
+
+def _finish(job: Job, options: DriverOptions) -> str:
+    """Sum the ledger up, let the processor finish, keep the result; say how it ended."""
+    segments = list(read_segments(job.directory, job.run_id))
+    tally = tally_manifests(segment.manifest for segment in segments)
+    is_complete = account(job.plan, tally).is_complete
+    by_dataset = sum_segments(segments, trust=True)
+    output = _postprocess(job.processor, add_datasets(by_dataset))
+    write_result(job.directory, segments, output, by_dataset)
+    failed = [failure for dataset in tally.values() for failure in dataset.failed.values()]
+    if failed and options.on_error == "stop":
+        raise stopped_on_errors(failed[0])
+    return "complete" if is_complete else "incomplete"
+
+
+def _postprocess(processor: Processor, output: Any) -> Any:
+    try:
+        return processor.postprocess(output)
+    except Exception as error:  # (the user's code may raise anything)
+        raise ProcessorFailedError(
+            f"The processor's postprocess raised {type(error).__name__}: {error}",
+            why="all chunks are done and committed",
+            fix="`beampipe.load` of the run directory gives the sum before postprocess",
+        ) from error
+
+
+def write_outcome(
+    job: Job, before: list[Segment], *, status: str, metrics: Mapping[str, Any]
+) -> None:
+    """Record how a driver ended."""
+    reused = [segment.number for segment in before]
+    segments = list(read_segments(job.directory, job.run_id))
+    tally = tally_manifests(
+        (segment.manifest for segment in segments if segment.number not in reused),
+        reused=(segment.manifest for segment in segments if segment.number in reused),
+    )
+    outcome = {
+        "status": status,
+        "wall_s": metrics["wall_s"],
+        "metrics": metrics,
+        "accounting": account(job.plan, tally).to_json(),
+        "failures": [asdict(failure) for failure in list_failures(job.plan, tally)],
+        "reused_segments": reused,
+    }
+    write_json(job.directory.outcome_file, outcome)
+
+
+def _metrics(
+    driver: Driver, pool: Pool, wall_s: float, stages_s: Mapping[str, float]
+) -> dict[str, Any]:
+    counted = driver.metrics
+    stages = dict(stages_s)
+    for stage in (*WORKER_STAGES, *DRIVER_STAGES):
+        stages[stage] = counted.get(f"{stage}_s", 0.0)
+    events = counted.get("events", 0.0)
+    return {
+        "wall_s": wall_s,
+        "events": int(events),
+        "events_per_s": events / wall_s if wall_s > 0 else 0.0,
+        "bytes_read": int(counted.get("bytes_read", 0.0)),
+        "n_workers": pool.n_workers(),
+        "n_bundles": int(counted.get("bundles", 0.0)),
+        "bundles_lost": int(counted.get("bundles_lost", 0.0)),
+        "partials_refused": int(counted.get("partials_refused", 0.0)),
+        "commits": int(counted.get("commits", 0.0)),
+        "stages_s": stages,
+    }

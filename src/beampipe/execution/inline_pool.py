@@ -1,0 +1,71 @@
+"""Bundles done in this process, one after the other: breakpoints work, nothing is shipped."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from beampipe.errors import ExecutionError
+from beampipe.execution.bundles import Bundle, RunContext, run_bundle
+from beampipe.execution.partials import Partial, merge_partials, summarize_partial
+from beampipe.execution.pool import Finished, Key, Lost
+
+
+class InlinePool:
+    """A pool of one: a bundle runs when it is waited for.
+
+    Parameters
+    ----------
+    context : RunContext
+        What every bundle needs.
+    """
+
+    def __init__(self, context: RunContext) -> None:
+        self._context = context
+        self._queue: list[tuple[Key, Bundle]] = []
+        self._partials: dict[Key, Partial] = {}
+        self._n_merges = 0
+
+    def submit(self, bundle: Bundle) -> Key:
+        """Queue a bundle."""
+        key = f"bundle-{bundle.number}"
+        self._queue.append((key, bundle))
+        return key
+
+    def wait(self, timeout_s: float) -> Sequence[Finished | Lost]:
+        """Do the next bundle, here and now."""
+        del timeout_s
+        if not self._queue:
+            return []
+        key, bundle = self._queue.pop(0)
+        try:
+            partial = run_bundle(self._context, bundle)
+        except ExecutionError as error:
+            return [Lost(key, error)]
+        self._partials[key] = partial
+        return [Finished(key, summarize_partial(partial))]
+
+    def merge(self, keys: Sequence[Key]) -> Key:
+        """Fold partials into one."""
+        self._n_merges += 1
+        key = f"merge-{self._n_merges}"
+        self._partials[key] = merge_partials([self._partials[name] for name in keys])
+        return key
+
+    def pull(self, key: Key) -> Partial:
+        """Return a partial."""
+        return self._partials[key]
+
+    def release(self, keys: Sequence[Key]) -> None:
+        """Forget partials and queued bundles."""
+        gone = set(keys)
+        self._queue = [(key, bundle) for key, bundle in self._queue if key not in gone]
+        for key in gone:
+            self._partials.pop(key, None)
+
+    def n_threads(self) -> int:
+        """One."""
+        return 1
+
+    def n_workers(self) -> int:
+        """None but this process."""
+        return 0

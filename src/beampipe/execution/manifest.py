@@ -1,0 +1,143 @@
+"""What is in a partial: the chunks that were done, and those that failed."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict, dataclass
+from typing import Any, NamedTuple
+
+from beampipe.errors import LedgerError
+
+ChunkKey = tuple[str, int]
+"""(file uuid, k): a chunk within its dataset."""
+
+
+class DoneChunk(NamedTuple):
+    """Part k of n of a file, done over the entries [start, stop)."""
+
+    uuid: str
+    k: int
+    n: int
+    start: int
+    stop: int
+
+
+@dataclass(frozen=True, slots=True)
+class FailedChunk:
+    """Part k of n of a file that raised, and what it raised."""
+
+    uuid: str
+    k: int
+    n: int
+    start: int
+    stop: int
+    url: str
+    code: str
+    error_type: str
+    message: str
+    traceback: str = ""
+    worker: str = ""
+    host: str = ""
+    attempt: int = 1
+
+    @property
+    def signature(self) -> tuple[str, str, str]:
+        """What two strikes of the same bug have in common."""
+        frames = [line for line in self.traceback.splitlines() if line.startswith("  File ")]
+        return (self.code, self.error_type, frames[-1] if frames else "")
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """The chunks of one dataset that a value holds; travels with the value."""
+
+    dataset: str
+    done: tuple[DoneChunk, ...] = ()
+    failed: tuple[FailedChunk, ...] = ()
+
+    def keys(self) -> Iterator[ChunkKey]:
+        """Go through the chunks, done or failed."""
+        for done in self.done:
+            yield (done.uuid, done.k)
+        for failed in self.failed:
+            yield (failed.uuid, failed.k)
+
+    @property
+    def n_events(self) -> int:
+        """Events in the value [events]."""
+        return sum(chunk.stop - chunk.start for chunk in self.done)
+
+    def is_same(self, other: Manifest) -> bool:
+        """Whether both hold exactly the same entry ranges, in whatever order."""
+        return (
+            self.dataset == other.dataset
+            and sorted(self.done) == sorted(other.done)
+            and sorted(map(_place, self.failed)) == sorted(map(_place, other.failed))
+        )
+
+    def to_json(self) -> dict[str, Any]:
+        """The form it has in a segment."""
+        return {
+            "dataset": self.dataset,
+            "done": [list(chunk) for chunk in self.done],
+            "failed": [asdict(chunk) for chunk in self.failed],
+        }
+
+    @classmethod
+    def from_json(cls, data: dict[str, Any]) -> Manifest:
+        """The inverse of `to_json`."""
+        return cls(
+            dataset=data["dataset"],
+            done=tuple(DoneChunk(*row) for row in data["done"]),
+            failed=tuple(FailedChunk(**row) for row in data["failed"]),
+        )
+
+
+def _place(chunk: FailedChunk) -> tuple[str, int, int]:
+    return (chunk.uuid, chunk.k, chunk.n)
+
+
+def join_manifests(manifests: Iterable[Manifest]) -> Manifest:
+    """Put manifests of one dataset together.
+
+    Raises
+    ------
+    LedgerError
+        ``run-ledger``: two of them hold the same events, so their values must not be added.
+    """
+    manifests = list(manifests)
+    names = {manifest.dataset for manifest in manifests}
+    if len(names) != 1:
+        raise LedgerError(f"Manifests of several datasets cannot be joined: {sorted(names)}.")
+    done = tuple(chunk for manifest in manifests for chunk in manifest.done)
+    check_no_overlap(done)
+    failed = tuple(chunk for manifest in manifests for chunk in manifest.failed)
+    return Manifest(names.pop(), done, failed)
+
+
+def check_no_overlap(done: Iterable[DoneChunk]) -> None:
+    """Refuse entry ranges that hold the same event twice.
+
+    Raises
+    ------
+    LedgerError
+        ``run-ledger``: names the file and both ranges.
+    """
+    by_file: dict[str, list[DoneChunk]] = defaultdict(list)
+    for chunk in done:
+        by_file[chunk.uuid].append(chunk)
+    for uuid, chunks in by_file.items():
+        chunks.sort(key=lambda chunk: (chunk.start, chunk.stop, chunk.k))
+        seen: set[int] = set()
+        reach = 0
+        for chunk in chunks:
+            if chunk.k in seen or (chunk.start < reach and chunk.stop > chunk.start):
+                raise LedgerError(
+                    "The same events are in two values.",
+                    why=f"file {uuid}: part {chunk.k}, entries {chunk.start} to {chunk.stop}, "
+                    f"overlaps what ends at {reach}",
+                    fix="report this with the run directory: the engine must never do it",
+                )
+            seen.add(chunk.k)
+            reach = max(reach, chunk.stop)

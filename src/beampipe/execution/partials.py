@@ -1,0 +1,84 @@
+"""Values with their manifests, and how they are merged."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from beampipe.errors import AccumulationError
+from beampipe.execution.accumulators import add_into, add_outputs
+from beampipe.execution.manifest import ChunkKey, Manifest, join_manifests
+
+
+@dataclass(frozen=True, slots=True)
+class Partial:
+    """A value and the manifest of what is in it.
+
+    Attributes
+    ----------
+    value : Any
+        What the processor returned, added up; None when no chunk was done.
+    metrics : dict of str to float
+        Seconds per stage, bytes read, ...; added up like the values.
+    remainder : tuple of (str, int)
+        Chunks that were asked for and not begun (a bundle that returned early).
+    """
+
+    manifest: Manifest
+    value: Any = None
+    metrics: Mapping[str, float] = field(default_factory=dict)
+    remainder: tuple[ChunkKey, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """A partial without its value: what the driver is told at once."""
+
+    manifest: Manifest
+    metrics: Mapping[str, float]
+    remainder: tuple[ChunkKey, ...]
+
+
+def summarize_partial(partial: Partial) -> Summary:
+    """Leave the value where it is and tell the rest."""
+    return Summary(partial.manifest, partial.metrics, partial.remainder)
+
+
+def merge_partials(partials: Sequence[Partial]) -> Partial:
+    """Fold partials of one dataset into a fresh one.
+
+    No input is changed: Dask may run a merge again, and an input that already
+    held its neighbour would then be counted twice.
+
+    Raises
+    ------
+    AccumulationError
+        ``output-not-addable``: the processor returned different things for different chunks.
+    LedgerError
+        ``run-ledger``: two partials hold the same events.
+    """
+    manifest = join_manifests(partial.manifest for partial in partials)
+    # In the order of the events as far as it goes: lists and categories then come out alike.
+    ordered = sorted(partials, key=lambda partial: min(partial.manifest.done, default=()))
+    values = [partial.value for partial in ordered if partial.manifest.done]
+    total = values[0] if values else None
+    try:
+        if len(values) > 1:
+            total = add_outputs(values[0], values[1])
+        for value in values[2:]:
+            total = add_into(total, value)
+    except AccumulationError as error:
+        error.facts["dataset"] = manifest.dataset
+        raise
+    return Partial(manifest, total, add_metrics(partial.metrics for partial in partials))
+
+
+def add_metrics(metrics: Any) -> dict[str, float]:
+    """Add up dictionaries of numbers; names that end in ``_max`` keep the largest."""
+    total: Counter[str] = Counter()
+    for entry in metrics:
+        for name, value in entry.items():
+            total[name] = max(total[name], value) if name.endswith("_max") else total[name] + value
+    return dict(total)

@@ -1,0 +1,44 @@
+"""What a run recorded, read back from its directory."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from beampipe.execution.accounting import Accounting, Failure
+
+
+@dataclass(frozen=True, slots=True)
+class RunRecord:
+    """A run as its directory tells it.
+
+    Attributes
+    ----------
+    status : str
+        ``"complete"``, ``"incomplete"`` (a hole, gone on), ``"failed"`` (stopped on errors),
+        ``"interrupted"``, or ``"running"``.
+    output : Any
+        Summed over datasets, as coffea sums, after the processor's `postprocess`.
+    by_dataset : dict of str to Any
+        Per dataset, before `postprocess`.
+    metrics : dict
+        ``wall_s``, ``events_per_s``, ``bytes_read``, ``stages_s`` (seconds per stage, summed over
+        workers: ``open``, ``read``, ``process``, ``add``; and of the driver: ``plan``,
+        ``start``, ``merge``, ``pull``, ``commit``), ``n_workers``, ``n_bundles``, ...
+    provenance : dict
+        ``versions``, ``processor``, ``source_sha256``, ``plan_sha256``, ``params``, ``schema``, ...
+    """
+
+    run_dir: Path
+    run_id: str
+    name: str
+    created: str
+    status: str
+    output: Any
+    by_dataset: Mapping[str, Any]
+    accounting: Accounting
+    failures: tuple[Failure, ...]
+    metrics: Mapping[str, Any]
+    provenance: Mapping[str, Any]

@@ -1,0 +1,1 @@
+"""The front door's verbs: plan, execute, result; the embedded cluster; progress."""

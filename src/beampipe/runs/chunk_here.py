@@ -1,0 +1,96 @@
+"""One chunk in this process, measured: what `try` and `reproduce` share."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import psutil
+
+from beampipe.datasets.model import Chunk
+from beampipe.execution.accumulators import check_output
+from beampipe.execution.processors import Processor
+
+
+@dataclass(frozen=True, slots=True)
+class ChunkTrial:
+    """What one chunk did.
+
+    Attributes
+    ----------
+    output : Any
+        What the processor returned.
+    url : str
+        The file (the replica that answered).
+    start, stop : int
+        Entry range [events].
+    columns : tuple of str
+        Branches that were read.
+    bytes_read : int
+        Compressed bytes fetched.
+    open_s, read_s, process_s : float
+        Time to open the file, to load columns, and to compute [s].
+    memory_bytes : int
+        What the process grew by [bytes].
+    """
+
+    output: Any
+    url: str
+    start: int
+    stop: int
+    columns: tuple[str, ...]
+    bytes_read: int
+    open_s: float
+    read_s: float
+    process_s: float
+    memory_bytes: int
+
+    @property
+    def n_events(self) -> int:
+        """Events in the chunk."""
+        return self.stop - self.start
+
+
+def run_chunk_here(
+    processor: Processor, chunk: Chunk, *, schema: type | None, metadata: Mapping[str, Any]
+) -> ChunkTrial:
+    """Do one chunk in this process; what the processor raises comes out as it is.
+
+    Raises
+    ------
+    DatasetError, ReadingError
+        The file cannot be read.
+    ProcessorOutputError
+        The processor returned nothing, or something that cannot be added.
+    """
+    from beampipe.reading.reader import Reader
+
+    reader = Reader(schema)
+    memory_before = psutil.Process().memory_info().rss
+    begin = time.perf_counter()
+    try:
+        data = reader.read(chunk, metadata)
+        opened = time.perf_counter()
+        try:
+            output = processor.process(data.events)
+            done = time.perf_counter()
+            check_output(output)
+            read_s = data.read_s()
+            return ChunkTrial(
+                output=output,
+                url=data.url,
+                start=data.start,
+                stop=data.stop,
+                columns=data.columns(),
+                bytes_read=data.bytes_read(),
+                open_s=opened - begin,
+                read_s=read_s,
+                process_s=done - opened - read_s,
+                memory_bytes=max(0, psutil.Process().memory_info().rss - memory_before),
+            )
+        finally:
+            data.close()
+    finally:
+        reader.close()

@@ -1,0 +1,93 @@
+"""A Dask cluster on this machine that lives as long as one run."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import sys
+import tempfile
+import warnings
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from distributed import Client
+
+# With Dask's own settings a worker that reads ROOT files spends up to half its time in page
+# faults; these keep freed memory in the process (see BENCHMARKS).
+MALLOC = {
+    "MALLOC_TRIM_THRESHOLD_": "1000000000",
+    "MALLOC_MMAP_THRESHOLD_": "1000000000",
+    "MALLOC_TOP_PAD_": "67108864",
+}
+ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
+# At Dask's 1.1 every small task waits for a round trip to the scheduler.
+_SATURATION = 10
+
+
+@contextlib.contextmanager
+def embedded_client(
+    n_workers: int | None = None, memory_limit: int | None = None
+) -> Iterator[Client]:
+    """Start one worker process per core, and end them afterwards.
+
+    Parameters
+    ----------
+    n_workers : int, optional
+        By default one per core that this process may use.
+    memory_limit : int, optional
+        Per worker [bytes]; by default the machine's memory is shared out.
+    """
+    import dask
+    from distributed import Client, LocalCluster
+
+    settings = {
+        "distributed.nanny.pre-spawn-environ": {**MALLOC, **ONE_THREAD},
+        "distributed.scheduler.worker-saturation": _SATURATION,
+    }
+    with (
+        tempfile.TemporaryDirectory(prefix="beampipe-", ignore_cleanup_errors=True) as scratch,
+        dask.config.set(settings),
+        _hidden_main(),
+        _quiet(),
+    ):
+        cluster = LocalCluster(
+            n_workers=n_workers or len(os.sched_getaffinity(0)),
+            threads_per_worker=1,
+            memory_limit=memory_limit or "auto",
+            host="127.0.0.1",
+            dashboard_address="127.0.0.1:8787",
+            local_directory=scratch,
+            silence_logs=logging.CRITICAL,
+        )
+        with cluster, Client(cluster) as client:
+            yield client
+
+
+@contextlib.contextmanager
+def _hidden_main() -> Iterator[None]:
+    """Keep worker processes from running the user's script again.
+
+    Python's `multiprocessing` imports the main script in every new process, so a script without
+    ``if __name__ == "__main__":`` would start runs within runs. Functions of the script reach
+    the workers by value, so nothing needs the import.
+    """
+    main = sys.modules["__main__"]
+    hidden = {name: getattr(main, name) for name in ("__file__", "__spec__") if hasattr(main, name)}
+    main.__spec__ = None
+    with contextlib.suppress(AttributeError):
+        del main.__file__
+    try:
+        yield
+    finally:
+        for name, value in hidden.items():
+            setattr(main, name, value)
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    with warnings.catch_warnings():
+        # A second cluster on the machine takes another port, and its link is shown.
+        warnings.filterwarnings("ignore", message="Port 8787 is already in use")
+        yield

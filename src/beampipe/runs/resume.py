@@ -1,0 +1,63 @@
+"""Going on with a run that was stopped."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from beampipe.execution.engine import load_job
+from beampipe.execution.runs_index import find_run
+from beampipe.results.result import RunResult
+from beampipe.runs.run import ON_ERROR, RunOptions, check_choice, drive
+from beampipe.settings import load_settings
+
+if TYPE_CHECKING:
+    from distributed import Client
+
+
+def resume(
+    run_dir: str | Path,
+    *,
+    client: Client | Literal["inline"] | None = None,
+    on_error: str | None = None,
+    workers: int | None = None,
+    progress: bool = True,
+) -> RunResult:
+    """Do what is missing of a run, and nothing else.
+
+    Parameters
+    ----------
+    run_dir : path or str
+        The run directory, its name below the run root, or ``"latest"``.
+    client : distributed.Client or "inline", optional
+        As in `run`; it need not be the cluster that the run began on.
+    on_error : {"stop", "skip"}, optional
+        As in `run`; by default what the run began with.
+    workers : int, optional
+        As in `run`.
+    progress : bool, default True
+        As in `run`.
+
+    Returns
+    -------
+    RunResult
+        Of the whole run. Chunks that failed before are tried again.
+
+    Raises
+    ------
+    NotARunError, RunFormatError, TrustError
+        The directory holds no run that can be gone on with.
+    RunHeldError
+        ``run-held``: its driver is still at work.
+    """
+    check_choice("on_error", on_error, ON_ERROR)
+    begun = time.monotonic()
+    job = load_job(find_run(run_dir))
+    settings = load_settings(
+        on_error=on_error or job.options.get("on_error"),
+        checkpoint_s=job.options.get("checkpoint_s"),
+        workers=workers,
+    )
+    options = RunOptions(workers=settings.workers, progress=progress, settings=settings)
+    return drive(job, client=client, options=options, begun=begun, stages_s={})

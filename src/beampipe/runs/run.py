@@ -1,0 +1,352 @@
+"""The front door's main verb: plan a fileset, run a processor over it, return the result."""
+
+from __future__ import annotations
+
+import contextlib
+import difflib
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from beampipe.datasets.fileset import read_fileset
+from beampipe.datasets.metadata_cache import MetadataCache
+from beampipe.datasets.model import Plan
+from beampipe.datasets.planning import Limits, make_plan
+from beampipe.errors import ArgumentError
+from beampipe.execution.bundles import RunContext
+from beampipe.execution.driver import DriverOptions
+from beampipe.execution.engine import Job, execute, lay_out, make_context
+from beampipe.execution.inline_pool import InlinePool
+from beampipe.execution.pool import Pool
+from beampipe.execution.processors import load_processor
+from beampipe.execution.provenance import collect_provenance
+from beampipe.execution.runs_index import new_run_directory
+from beampipe.results.result import RunResult
+from beampipe.runs.display import show_progress
+from beampipe.runs.embedded import embedded_client
+from beampipe.settings import Settings, load_settings
+
+if TYPE_CHECKING:
+    from distributed import Client
+
+INLINE = "inline"
+ON_ERROR = ("stop", "skip")
+
+# Arguments of coffea's Runner and its executors that are something else here, or nothing.
+FOREIGN = {
+    "skipbadfiles": 'use on_error="skip": it records what it skips and says so in the result',
+    "executor": "pass client=, a distributed.Client, or nothing for this machine's cores",
+    "pre_executor": "files are counted in parallel here; leave it out",
+    "treereduction": "merging adapts itself; leave it out",
+    "retries": "errors are classified here; leave it out",
+    "savemetrics": "metrics are always kept, in RunResult.metrics; leave it out",
+    "align_clusters": "chunks are always aligned to clusters; leave it out",
+    "metadata_cache": "counts are always kept in a persistent cache; leave it out",
+    "checkpointer": "every run is checkpointed in its run directory; leave it out",
+    "processor_instance": "give the processor as the first argument",
+    "processor_compression": "leave it out",
+    "cachestrategy": "leave it out",
+    "use_dataframes": "return Awkward or NumPy columns from the processor",
+    "use_result_type": "errors are raised; what was done is in the run directory",
+    "format": "only ROOT files are read",
+    "xrootdtimeout": "leave it out",
+    "dynamic_chunksize": "leave it out",
+    "maxworkers": "use workers=",
+    "n_workers": "use workers=",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class RunOptions:
+    """What a run is asked to do, after settings and defaults are filled in."""
+
+    schema: Any = "NanoAODSchema"
+    treename: str | None = None
+    limits: Limits = field(default_factory=Limits)
+    params: Mapping[str, Any] = field(default_factory=dict)
+    run_dir: Path | None = None
+    name: str | None = None
+    fresh: bool = False
+    workers: int | None = None
+    progress: bool = True
+    settings: Settings = field(default_factory=load_settings)
+
+
+def run(  # noqa: PLR0913 (the names of coffea's Runner, so that its arguments can be pasted in)
+    processor: Any,
+    fileset: Any,
+    *,
+    client: Client | Literal["inline"] | None = None,
+    schema: Any = "NanoAODSchema",
+    treename: str | None = None,
+    chunksize: int | None = None,
+    maxchunks: int | None = None,
+    maxfiles: int | None = None,
+    maxevents: int | None = None,
+    on_error: str | None = None,
+    params: Mapping[str, Any] | None = None,
+    run_dir: str | Path | None = None,
+    name: str | None = None,
+    fresh: bool = False,
+    workers: int | None = None,
+    checkpoint: float | None = None,
+    progress: bool = True,
+    **foreign: Any,
+) -> RunResult:
+    """Run a processor over a fileset, every event once.
+
+    Parameters
+    ----------
+    processor : callable, ProcessorABC (instance or class) or str
+        A function of events, a coffea processor, or where to find one:
+        ``"file.py:name"`` or ``"package.module:name"``.
+    fileset : path, str, list, dict or DataGroupSpec
+        A file, a directory, a glob, a list of them, ``{dataset: ...}``, any fileset of coffea,
+        or a fileset file (TOML, JSON, YAML).
+    client : distributed.Client or "inline", optional
+        Any Dask cluster; it is used and left alone. By default one worker process per core
+        of this machine, ended afterwards. ``"inline"`` runs in this process: breakpoints work.
+    schema : str, type or None, default "NanoAODSchema"
+        A coffea schema by name or class; None for plain Awkward arrays of branches.
+    treename : str, optional
+        The tree to read; found when a file holds one obvious tree (``Events`` first).
+    chunksize : int, default 250_000
+        Wanted size of a chunk [events].
+    maxchunks, maxfiles, maxevents : int, optional
+        Per dataset: a trial on the first chunks, files or events only.
+    on_error : {"stop", "skip"}, default "stop"
+        What failing chunks and unusable files do: end the run with everything done so far
+        kept, or be recorded and left out.
+    params : dict, optional
+        Keyword arguments of a function, constructor arguments of a class.
+    run_dir : path, optional
+        The run directory; by default a new one below the setting `run_root`.
+    name : str, optional
+        A name for people; by default the processor's.
+    fresh : bool, default False
+        Take nothing from earlier runs. (Taking it is not done yet, so every run is fresh.)
+    workers : int, optional
+        Worker processes when no client is given; 0 means ``client="inline"``.
+    checkpoint : float, default 30
+        Least time between two commits [s].
+    progress : bool, default True
+        Show how far it is, on standard error or in the notebook.
+
+    Returns
+    -------
+    RunResult
+        With `output`, `by_dataset`, `accounting`, `failures`, `metrics`, `provenance`, `run_dir`.
+
+    Raises
+    ------
+    BeampipeError
+        Every known mistake and failure, with code, reason and remedy
+        (``docs/reference/errors.md``). With `on_error="stop"` a chunk that fails ends in
+        `RunStoppedError`. What was done is in the error's `run_dir`.
+    """
+    refuse_foreign(foreign)
+    check_choice("on_error", on_error, ON_ERROR)
+    settings = load_settings(
+        chunksize=chunksize, on_error=on_error, workers=workers, checkpoint_s=checkpoint
+    )
+    options = RunOptions(
+        schema=schema,
+        treename=treename,
+        limits=Limits(maxfiles=maxfiles, maxchunks=maxchunks, maxevents=maxevents),
+        params=dict(params or {}),
+        run_dir=Path(run_dir).expanduser() if run_dir is not None else None,
+        name=name,
+        fresh=fresh,
+        workers=settings.workers,
+        progress=progress,
+        settings=settings,
+    )
+    return run_with_options(processor, fileset, client=client, options=options)
+
+
+def run_with_options(
+    processor: Any,
+    fileset: Any,
+    *,
+    client: Client | Literal["inline"] | None,
+    options: RunOptions,
+) -> RunResult:
+    """`run`, with its options gathered."""
+    from beampipe.reading.schemas import resolve_schema, schema_name
+
+    begun = time.monotonic()
+    loaded = load_processor(processor, options.params)
+    plan = plan_run(fileset, options)
+    schema = resolve_schema(options.schema)
+    context = make_context(loaded, schema, plan)
+    stages_s = {"plan": time.monotonic() - begun}
+    job = lay_out(
+        options.run_dir or new_run_directory(options.name or loaded.name),
+        plan,
+        loaded,
+        context=context,
+        name=options.name or loaded.name,
+        provenance=collect_provenance(
+            loaded, plan, schema=schema_name(schema), options=options_to_json(options)
+        ),
+        options=options_to_json(options),
+    )
+    return drive(job, client=client, options=options, begun=begun, stages_s=stages_s)
+
+
+def plan_run(fileset: Any, options: RunOptions) -> Plan:
+    """Plan a fileset; with `on_error="stop"` a file that cannot be used ends it here.
+
+    Raises
+    ------
+    DatasetError
+        The first file's error, with the number of the others.
+    """
+    settings = options.settings
+    cache = MetadataCache(Path(settings.cache_dir).expanduser() / "metadata")
+    plan = make_plan(
+        read_fileset(fileset, treename=options.treename),
+        chunksize=settings.chunksize,
+        limits=options.limits,
+        cache=cache,
+    )
+    bad = [file for dataset in plan.datasets for file in dataset.uncounted]
+    if bad and settings.on_error == "stop":
+        error = bad[0].error
+        if len(bad) > 1:
+            error.why = f"{error.why}; {len(bad) - 1} more files cannot be used"
+        error.fix = f'{error.fix}; or leave such files out with on_error="skip" (--on-error skip)'
+        raise error
+    return plan
+
+
+def drive(
+    job: Job,
+    *,
+    client: Client | Literal["inline"] | None,
+    options: RunOptions,
+    begun: float,
+    stages_s: dict[str, float],
+) -> RunResult:
+    """Find workers, then do what is missing of a run."""
+    with ExitStack() as stack:
+        starting = time.monotonic()
+        pool, dashboard = stack.enter_context(open_pool(client, job.context, options))
+        stages_s["start"] = time.monotonic() - starting
+        notify = stack.enter_context(show_progress(enabled=options.progress))
+        record = execute(
+            job,
+            pool,
+            options=DriverOptions(
+                on_error=options.settings.on_error,
+                checkpoint_s=options.settings.checkpoint_s,
+                dashboard=dashboard,
+            ),
+            notify=notify,
+            begun=begun,
+            stages_s=stages_s,
+        )
+    return RunResult(record)
+
+
+@contextlib.contextmanager
+def open_pool(
+    client: Client | Literal["inline"] | None, context: RunContext, options: RunOptions
+) -> Iterator[tuple[Pool, str]]:
+    """Get workers: this process, the given client's, or an embedded cluster.
+
+    Yields
+    ------
+    pool : Pool
+    dashboard : str
+        Link to Dask's dashboard, or empty.
+    """
+    if isinstance(client, str):
+        check_choice("client", client, (INLINE,))
+    if isinstance(client, str) or (client is None and options.workers == 0):
+        yield InlinePool(context), ""
+        return
+    from beampipe.execution.dask_pool import DaskPool
+
+    if client is None:
+        limit = options.settings.memory_limit
+        with embedded_client(options.workers, limit) as own:
+            yield DaskPool(own, context), own.dashboard_link
+        return
+    check_client(client)
+    yield DaskPool(client, context), str(client.dashboard_link or "")
+
+
+def check_client(client: Any) -> None:
+    """Refuse what is no synchronous, connected Dask client.
+
+    Raises
+    ------
+    ArgumentError
+        ``run-argument``
+    """
+    from distributed import Client
+    from distributed.deploy import Cluster
+
+    if isinstance(client, Cluster):
+        reason, fix = "it is a cluster", "pass client=cluster.get_client()"
+    elif not isinstance(client, Client):
+        reason, fix = f"it is a {type(client).__name__}", "pass a distributed.Client"
+    elif client.asynchronous:
+        reason, fix = "it is asynchronous", "pass Client(address, asynchronous=False)"
+    elif client.status != "running":
+        reason, fix = f"its status is {client.status!r}", "connect a new client"
+    else:
+        return
+    raise ArgumentError("The client cannot be used.", why=reason, fix=fix)
+
+
+def refuse_foreign(foreign: Mapping[str, Any]) -> None:
+    """Say what an argument of coffea's Runner, or a misspelt one, is called here.
+
+    Raises
+    ------
+    ArgumentError
+        ``run-argument``
+    """
+    for name in foreign:
+        if name in FOREIGN:
+            raise ArgumentError(
+                f"run has no argument {name!r}.",
+                why="it is an argument of coffea's Runner or executors that means something else",
+                fix=FOREIGN[name],
+            )
+        known = [key for key in run.__annotations__ if key not in {"return", "foreign"}]
+        close = difflib.get_close_matches(name, known, 1)
+        raise ArgumentError(
+            f"run has no argument {name!r}.",
+            why="neither Beampipe nor coffea's Runner knows it",
+            fix=f"did you mean {close[0]!r}?" if close else f"it takes {', '.join(known)}",
+        )
+
+
+def check_choice(name: str, value: Any, choices: tuple[str, ...]) -> None:
+    """Refuse a word that is not one of a few.
+
+    Raises
+    ------
+    ArgumentError
+        ``run-argument``
+    """
+    if value is not None and value not in choices:
+        raise ArgumentError(
+            f"{name}={value!r} means nothing.", why=f"it is one of {', '.join(choices)}"
+        )
+
+
+def options_to_json(options: RunOptions) -> dict[str, Any]:
+    """What `resume` needs to go on alike."""
+    return {
+        "on_error": options.settings.on_error,
+        "checkpoint_s": options.settings.checkpoint_s,
+        "chunksize": options.settings.chunksize,
+        "treename": options.treename,
+    }

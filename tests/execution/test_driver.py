@@ -1,0 +1,372 @@
+"""The commit protocol under every fault that Dask clusters were seen to have."""
+
+import shutil
+import tempfile
+from collections import Counter
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+
+from beampipe.datasets.model import DatasetPlan, FileEntry, FilePlan, Plan
+from beampipe.errors import AccumulationError, RunHeldError, RunStoppedError, WorkersLostError
+from beampipe.execution.accounting import account, tally_manifests
+from beampipe.execution.dispatch import Dispatcher
+from beampipe.execution.driver import Driver, DriverOptions
+from beampipe.execution.engine import missing_chunks
+from beampipe.execution.ledger import Ledger, read_segments
+from beampipe.execution.pool import Lost
+from beampipe.execution.run_directory import RunDirectory
+from beampipe.testing.chaos_pool import ChaosPool, Outcome
+
+RUN_ID = "test-run"
+
+
+def make_small_plan(sizes=((5, 3), (7, 4)), chunks=3):
+    """Two datasets of a few files; sizes are events per file."""
+    datasets = []
+    for number, files in enumerate(sizes):
+        name = f"data set {number}"
+        plans = [
+            FilePlan(
+                FileEntry(name, (f"/{name}/{i}.root",), "Events", f"uuid-{number}-{i}", events),
+                chunks,
+                chunks,
+                events,
+            )
+            for i, events in enumerate(files)
+        ]
+        datasets.append(DatasetPlan(name, tuple(plans)))
+    return Plan(tuple(datasets), 2)
+
+
+def make_directory(path: Path) -> RunDirectory:
+    directory = RunDirectory(path)
+    directory.claims.mkdir(parents=True)
+    directory.segments.mkdir()
+    return directory
+
+
+def start_driver(directory, plan, pool, *, on_error="skip", name="driver"):
+    segments = list(read_segments(directory, RUN_ID))
+    tally = tally_manifests(segment.manifest for segment in segments)
+    n_done = sum(len(dataset.done) for dataset in tally.values())
+    directory.lease_file.unlink(missing_ok=True)
+    return Driver(
+        dispatcher=Dispatcher(missing_chunks(plan, tally), plan.n_chunks - n_done),
+        pool=pool,
+        ledger=Ledger.take(directory, run_id=RUN_ID, driver=name),
+        options=DriverOptions(on_error=on_error, checkpoint_s=1e9),
+        events_planned=plan.n_events,
+    )
+
+
+def check_counted_once(directory, plan):
+    """Whatever is committed: values hold exactly what manifests claim, and nothing twice."""
+    segments = list(read_segments(directory, RUN_ID))
+    held = Counter()
+    for segment in segments:
+        value = segment.read_value()
+        claimed = Counter((segment.manifest.dataset, c.uuid, c.k) for c in segment.manifest.done)
+        if value is not None:
+            assert Counter(tuple(key) for key in value["chunks"]) == claimed
+            assert value["events"] == segment.manifest.n_events
+        held += claimed
+    assert all(count == 1 for count in held.values())
+    accounting = account(plan, tally_manifests(segment.manifest for segment in segments))
+    assert accounting.balances
+    return accounting
+
+
+outcomes = st.builds(
+    Outcome,
+    n_begun=st.integers(1, 6),
+    failing=st.frozensets(st.integers(0, 3), max_size=2),
+)
+
+
+class CommitProtocol(RuleBasedStateMachine):
+    """Bundles end in any order and way; drivers die; at the end everything is there once."""
+
+    def __init__(self):
+        super().__init__()
+        self.folder = Path(tempfile.mkdtemp(dir="/dev/shm" if Path("/dev/shm").is_dir() else None))
+        self.plan = make_small_plan(sizes=((40, 30, 9), (20, 50)), chunks=8)
+        self.directory = make_directory(self.folder / "run")
+        self.old = []
+        self.drivers = 0
+        self.new_driver()
+
+    def new_driver(self):
+        self.drivers += 1
+        self.pool = ChaosPool()
+        name = f"driver {self.drivers}"
+        self.driver = start_driver(self.directory, self.plan, self.pool, name=name)
+        # As after some bundles of 0.02 s a chunk: the next ones are of several chunks.
+        self.driver.dispatcher.pace.learn(0.02, 1)
+
+    def held_bundles(self):
+        held = {one.key for some in self.driver._held.values() for one in some}
+        for key in list(held):
+            held.update(self.pool.parents.get(key, ()))
+        return sorted(key for key in self.pool.partials if key in held)
+
+    def listen(self):
+        for event in self.pool.wait(0):
+            self.driver._take(event)
+
+    @rule(data=st.data(), outcome=outcomes, is_told=st.booleans())
+    def finish(self, data, outcome, is_told):
+        self.driver._fill_window()
+        if running := self.pool.running():
+            self.pool.finish(data.draw(st.sampled_from(running)), outcome)
+        if is_told:
+            self.listen()
+
+    @rule(data=st.data())
+    def finish_and_recompute(self, data):
+        """Returned early; then its worker dies, and this time it does everything."""
+        self.driver._fill_window()
+        if running := self.pool.running():
+            key = data.draw(st.sampled_from(running))
+            self.pool.finish(key, Outcome(n_begun=1))
+            self.listen()
+            self.pool.recompute(key, Outcome())
+
+    @precondition(lambda self: self.pool.running())
+    @rule(data=st.data())
+    def lose(self, data):
+        self.pool.lose(data.draw(st.sampled_from(self.pool.running())))
+        self.listen()
+
+    @precondition(lambda self: self.pool.partials)
+    @rule(data=st.data())
+    def say_twice(self, data):
+        self.pool.repeat(data.draw(st.sampled_from(sorted(self.pool.partials))))
+        self.listen()
+
+    @rule(data=st.data(), outcome=outcomes)
+    def answer_wrongly(self, data, outcome):
+        """A bundle answers with chunks that it was not asked for."""
+        self.driver._fill_window()
+        if len(running := self.pool.running()) > 1:
+            key, other = data.draw(st.permutations(running))[:2]
+            mine = self.pool.bundles[key]
+            self.pool.bundles[key] = self.pool.bundles[other]
+            self.pool.finish(key, outcome)
+            self.pool.bundles[key] = mine
+            self.listen()
+
+    @precondition(held_bundles)
+    @rule(data=st.data(), outcome=outcomes)
+    def recompute(self, data, outcome):
+        self.pool.recompute(data.draw(st.sampled_from(self.held_bundles())), outcome)
+
+    @precondition(held_bundles)
+    @rule(data=st.data())
+    def lose_partial(self, data):
+        self.pool.lose_partial(data.draw(st.sampled_from(self.held_bundles())))
+
+    @rule()
+    def merge(self):
+        for held in self.driver._held.values():
+            if len(held) > 1:
+                self.driver._merge(held, 2)
+
+    @rule()
+    def commit(self):
+        self.driver.commit()
+
+    @rule()
+    def driver_dies(self):
+        self.new_driver()
+
+    @rule()
+    def driver_is_overtaken(self):
+        """The old driver was only stopped; it wakes up later and wants to commit."""
+        self.old.append(self.driver)
+        self.new_driver()
+
+    @precondition(lambda self: self.old)
+    @rule()
+    def old_driver_wakes(self):
+        old = self.old.pop()
+        for event in old.pool.wait(0):
+            old._take(event)
+        try:
+            old.commit()
+        except RunHeldError as error:
+            assert "process" in str(error)  # it names the holder
+
+    @invariant()
+    def nothing_twice(self):
+        check_counted_once(self.directory, self.plan)
+
+    def teardown(self):
+        """Without further faults, all is done."""
+        self.new_driver()
+        for _ in range(1000):
+            if not self.driver._fill_window():
+                self.driver.commit()
+                if not self.driver.dispatcher.n_left:
+                    break
+            for key in self.pool.running():
+                self.pool.finish(key, Outcome())
+            for event in self.pool.wait(0):
+                self.driver._take(event)
+        accounting = check_counted_once(self.directory, self.plan)
+        assert accounting.is_complete
+        shutil.rmtree(self.folder)
+
+
+TestCommitProtocol = CommitProtocol.TestCase
+TestCommitProtocol.settings = settings(
+    max_examples=150,
+    stateful_step_count=40,
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow],
+)
+
+
+class Obedient(ChaosPool):
+    """Ends every bundle at the next wait, one way or another."""
+
+    def __init__(self, outcome=None, lose=()):
+        super().__init__()
+        self.outcome = outcome or Outcome()
+        self.losing = lose
+
+    def wait(self, timeout_s):
+        for key in self.running():
+            if any(chunk.key in self.losing for chunk in self.bundles[key].chunks):
+                self.lose(key)
+            else:
+                self.finish(key, self.outcome)
+        return super().wait(timeout_s)
+
+
+def test_a_run_without_faults_is_complete(tmp_path):
+    plan = make_small_plan()
+    directory = make_directory(tmp_path)
+    seen = []
+    driver = start_driver(directory, plan, Obedient())
+    driver.notify = seen.append
+    driver.run()
+    assert check_counted_once(directory, plan).is_complete
+    assert seen[-1].stage == "done"
+    assert seen[-1].events_done == seen[-1].events_committed == plan.n_events
+    assert driver.pool.released >= set(driver.pool.bundles)
+
+
+def test_a_bundle_that_returns_early_is_gone_on_with(tmp_path):
+    plan = make_small_plan(sizes=((1000, 1000),), chunks=50)
+    directory = make_directory(tmp_path)
+    driver = start_driver(directory, plan, Obedient(Outcome(n_begun=2)))
+    driver.run()
+    assert check_counted_once(directory, plan).is_complete
+
+
+def test_stop_ends_after_the_same_error_has_struck_three_times(tmp_path):
+    plan = make_small_plan(sizes=((100,) * 40,), chunks=10)
+    directory = make_directory(tmp_path)
+    pool = Obedient(Outcome(failing=frozenset({0})))
+    driver = start_driver(directory, plan, pool, on_error="stop")
+    with pytest.raises(RunStoppedError, match="as the test wanted") as caught:
+        driver.run()
+    assert caught.value.failure.code == "processor-failed"
+    assert len(pool.bundles) < plan.n_chunks
+
+
+def test_a_chunk_that_kills_its_workers_is_written_off_and_the_others_are_done(tmp_path):
+    plan = make_small_plan()
+    directory = make_directory(tmp_path)
+    guilty = ("data set 0", "uuid-0-1", 1)
+    driver = start_driver(directory, plan, Obedient(lose={guilty}))
+    driver.run()
+    accounting = check_counted_once(directory, plan)
+    assert accounting["data set 0"].chunks_failed == 1
+    assert accounting["data set 0"].events_failed == 1
+    assert accounting["data set 1"].is_complete
+    segments = list(read_segments(directory, RUN_ID))
+    failure = next(f for segment in segments for f in segment.manifest.failed)
+    assert failure.code == WorkersLostError.code
+    assert failure.attempt == 3
+
+
+def test_outputs_that_cannot_be_added_end_the_run_and_nothing_doubtful_is_kept(tmp_path):
+    plan = make_small_plan()
+    directory = make_directory(tmp_path)
+
+    class Mixed(Obedient):
+        def wait(self, timeout_s):
+            events = list(super().wait(timeout_s))
+            last = events[-1]
+            return [*events[:-1], Lost(last.key, AccumulationError("int and Hist"))]
+
+    driver = start_driver(directory, plan, Mixed())
+    with pytest.raises(AccumulationError, match="int and Hist"):
+        driver.run()
+    assert check_counted_once(directory, plan).events_processed == 0
+
+
+def test_results_that_keep_being_lost_end_the_run_instead_of_going_round_for_ever(tmp_path):
+    plan = make_small_plan()
+    directory = make_directory(tmp_path)
+
+    class Forgetful(Obedient):
+        def pull(self, key):
+            self.lose_partial(key)
+            return super().pull(key)
+
+    driver = start_driver(directory, plan, Forgetful())
+    with pytest.raises(WorkersLostError, match="again and again"):
+        driver.run()
+
+
+def test_an_interrupt_commits_what_is_done(tmp_path):
+    plan = make_small_plan(sizes=((100,) * 10,), chunks=5)
+    directory = make_directory(tmp_path)
+
+    class Interrupted(Obedient):
+        calls = 0
+
+        def wait(self, timeout_s):
+            self.calls += 1
+            if self.calls == 2:
+                raise KeyboardInterrupt
+            return super().wait(timeout_s)
+
+    driver = start_driver(directory, plan, Interrupted())
+    with pytest.raises(KeyboardInterrupt):
+        driver.run()
+    accounting = check_counted_once(directory, plan)
+    assert 0 < accounting.events_processed < plan.n_events
+
+
+def test_a_recomputed_bundle_that_did_more_the_second_time_is_not_counted_twice(tmp_path):
+    """Seen on a real cluster: {1, 2} at first, 3 given out again, then recomputed as {1, 2, 3}."""
+    plan = make_small_plan(sizes=((30,),), chunks=3)
+    directory = make_directory(tmp_path)
+    pool = ChaosPool(threads=1)
+    driver = start_driver(directory, plan, pool)
+    driver.dispatcher.pace.learn(0.001, 1)
+    driver._fill_window()
+    (first,) = pool.running()
+    assert len(pool.bundles[first].chunks) == 3
+    pool.finish(first, Outcome(n_begun=2))
+    for event in pool.wait(0):
+        driver._take(event)
+    driver._fill_window()
+    pool.recompute(first, Outcome())
+    driver.commit()
+    assert check_counted_once(directory, plan).events_processed == 0
+    assert driver.metrics["partials_refused"] == 1
+    driver._fill_window()
+    for key in pool.running():
+        pool.finish(key, Outcome())
+    for event in pool.wait(0):
+        driver._take(event)
+    driver.commit()
+    assert check_counted_once(directory, plan).is_complete
