@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from beampipe.datasets.model import DatasetPlan, FilePlan, Plan, UncountedFile
+from beampipe.datasets.urls import show_url
 from beampipe.errors import LedgerError
 from beampipe.execution.manifest import (
     ChunkKey,
@@ -186,6 +187,9 @@ def account(plan: Plan, tally: Tally) -> Accounting:
     LedgerError
         ``run-ledger``: the ledger holds events that are not in the plan, or holds some twice.
     """
+    unknown = sorted(tally.keys() - {dataset.name for dataset in plan.datasets})
+    if unknown:
+        raise _not_in_plan(f"datasets {unknown}")
     return Accounting(
         tuple(
             _account_dataset(dataset, tally.get(dataset.name, DatasetTally()))
@@ -216,17 +220,29 @@ def _account_dataset(dataset: DatasetPlan, tally: DatasetTally) -> DatasetAccoun
 
 
 def _events_in_plan(plans: Mapping[str, FilePlan], chunk: DoneChunk) -> int:
-    plan = plans.get(chunk.uuid)
-    if plan is None or chunk.k >= plan.used_chunks or not _is_inside(plan, chunk):
-        raise LedgerError(
-            "The ledger holds events that are not in the plan.",
-            why=f"file {chunk.uuid}, part {chunk.k}, entries {chunk.start} to {chunk.stop}",
-            fix="the segments of another run were put here, or the plan was changed",
-        )
+    _check_is_planned(plans, chunk)
     return chunk.stop - chunk.start
 
 
-def _is_inside(plan: FilePlan, chunk: DoneChunk) -> bool:
+def _check_is_planned(plans: Mapping[str, FilePlan], chunk: DoneChunk | FailedChunk) -> None:
+    plan = plans.get(chunk.uuid)
+    if plan is None or not _is_inside(plan, chunk):
+        raise _not_in_plan(
+            f"file {chunk.uuid}, part {chunk.k} of {chunk.n}, entries {chunk.start} to {chunk.stop}"
+        )
+
+
+def _not_in_plan(why: str) -> LedgerError:
+    return LedgerError(
+        "The ledger holds events that are not in the plan.",
+        why=why,
+        fix="the segments of another run were put here, or the plan was changed",
+    )
+
+
+def _is_inside(plan: FilePlan, chunk: DoneChunk | FailedChunk) -> bool:
+    if chunk.n != plan.n_chunks or not 0 <= chunk.k < plan.used_chunks:
+        return False
     if plan.steps is not None:
         return plan.steps[chunk.k] == (chunk.start, chunk.stop)
     return 0 <= chunk.start <= chunk.stop <= plan.stop
@@ -240,11 +256,12 @@ def _count_failed(plans: Mapping[str, FilePlan], tally: DatasetTally) -> int:
     """
     ranges: dict[str, list[tuple[int, int, bool]]] = defaultdict(list)
     for failure in tally.failed.values():
+        _check_is_planned(plans, failure)
         ranges[failure.uuid].append((failure.start, failure.stop, False))
     for chunk in tally.done.values():
         if chunk.uuid in ranges:
             ranges[chunk.uuid].append((chunk.start, chunk.stop, True))
-    return sum(_uncovered(spans) for uuid, spans in ranges.items() if uuid in plans)
+    return sum(_uncovered(spans) for spans in ranges.values())
 
 
 def _uncovered(spans: list[tuple[int, int, bool]]) -> int:
@@ -285,7 +302,7 @@ def _uncounted_failure(number: int, file: UncountedFile) -> Failure:
     return Failure(
         number=number,
         dataset=file.dataset,
-        url=file.urls[0] if file.urls else "",
+        url=show_url(file.urls[0]) if file.urls else "",
         uuid="",
         k=0,
         n=0,

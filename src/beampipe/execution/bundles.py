@@ -15,6 +15,7 @@ import cloudpickle
 
 from beampipe.datasets.chunks import chunk_range
 from beampipe.datasets.model import Chunk
+from beampipe.datasets.urls import hide_secrets, show_url
 from beampipe.errors import (
     BeampipeError,
     ProcessorFailedError,
@@ -99,10 +100,10 @@ def run_bundle(context: RunContext, bundle: Bundle) -> Partial:
     left = list(bundle.chunks)
     try:
         bench = _workbench(context)
-    except ProcessorPickleError as error:
+    except BeampipeError as error:
         for chunk in bundle.chunks:
             folder.fail(chunk, error, None, bundle.attempt)
-        return folder.partial()
+        left.clear()
     while left:
         _do_chunk(bench, left.pop(0), context, folder, bundle.attempt)
         if time.perf_counter() - begin > bundle.budget_s:
@@ -117,6 +118,7 @@ def _workbench(context: RunContext) -> _Workbench:
     if bench is not None and bench.digest == context.digest:
         return bench
     if bench is not None:
+        _LOCAL.bench = None  # whatever goes wrong below, a closed reader is not used again
         bench.reader.close()
     from beampipe.reading.allocator import tune_allocator
     from beampipe.reading.reader import Reader
@@ -124,7 +126,7 @@ def _workbench(context: RunContext) -> _Workbench:
     tune_allocator()
     try:
         processor, schema = cloudpickle.loads(context.payload)
-    except (ImportError, AttributeError, TypeError, ValueError, EOFError) as error:
+    except Exception as error:  # unpickling runs code of any class
         raise ProcessorPickleError(
             "A worker cannot unpack the processor.",
             why=f"{type(error).__name__}: {error}",
@@ -254,7 +256,7 @@ def describe_failure(
     plan = chunk.plan
     start, stop = (data.start, data.stop) if data is not None else chunk_range(chunk)
     code = error.code if isinstance(error, BeampipeError) else ProcessorFailedError.code
-    message = error.message if isinstance(error, BeampipeError) else str(error)
+    message = error.message if isinstance(error, BeampipeError) else _say(error)
     if isinstance(error, BeampipeError):
         message += f" ({error.why})" if error.why else ""
         message += f" {error.fix}" if error.fix else ""
@@ -264,15 +266,22 @@ def describe_failure(
         n=plan.n_chunks,
         start=start,
         stop=stop,
-        url=data.url if data is not None else plan.file.urls[0],
+        url=show_url(data.url if data is not None else plan.file.urls[0]),
         code=code,
         error_type=type(error).__name__,
-        message=message,
-        traceback="".join(traceback.format_exception(error)),
+        message=hide_secrets(message),
+        traceback=hide_secrets("".join(traceback.format_exception(error))),
         worker=worker if worker is not None else _worker_name(),
         host=socket.gethostname(),
         attempt=attempt,
     )
+
+
+def _say(error: BaseException) -> str:
+    try:
+        return str(error)
+    except Exception:  # noqa: BLE001 (the user's own exception class, and it is broken)
+        return "an error that raises when it is printed"
 
 
 def _worker_name() -> str:

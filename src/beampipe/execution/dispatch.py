@@ -111,4 +111,6 @@ class Dispatcher:
             taken.append(self._ahead)
             self._ahead = next(self._stream, None)
         self._taken += len(taken)
+        if self._ahead is None:
+            self.n_chunks = self._taken  # what the stream says in the end is what holds
         return taken

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import secrets
+import shlex
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
@@ -18,6 +19,7 @@ from beampipe.datasets.plan_format import plan_to_json
 from beampipe.errors import (
     BeampipeError,
     ProcessorFailedError,
+    RunHeldError,
     RunInterruptedError,
     TrustError,
 )
@@ -27,7 +29,7 @@ from beampipe.execution.dispatch import Dispatcher
 from beampipe.execution.driver import Driver, DriverOptions, stopped_on_errors
 from beampipe.execution.ledger import Ledger, read_segments
 from beampipe.execution.pool import Pool
-from beampipe.execution.processors import Processor, pickle_processor
+from beampipe.execution.processors import Processor
 from beampipe.execution.progress import Notify, ignore
 from beampipe.execution.provenance import collect_versions
 from beampipe.execution.record import RunRecord
@@ -45,6 +47,7 @@ from beampipe.execution.run_directory import (
     open_run_directory,
 )
 from beampipe.execution.segments import Segment
+from beampipe.execution.shipping import pickle_processor
 from beampipe.execution.storage import write_json
 
 WORKER_STAGES = ("open", "read", "process", "add")
@@ -172,25 +175,35 @@ def execute(
     tally = tally_manifests(segment.manifest for segment in before)
     driver = _make_driver(job, pool, ledger, options, notify, tally)
     status = "failed"
+    is_overtaken = False
     try:
         driver.run()
         status = _finish(job, options)
     except KeyboardInterrupt as error:
         status = "interrupted"
-        raise RunInterruptedError(
-            "The run was interrupted; what was done is kept.",
-            fix=f"`beampipe resume {job.directory.path}` goes on with it",
-            run_dir=job.directory.path,
-        ) from error
+        raise interrupted(job.directory.path) from error
     except BeampipeError as error:
         error.facts["run_dir"] = job.directory.path
+        is_overtaken = isinstance(error, RunHeldError)
         raise
     finally:
         wall_s = time.monotonic() - begun
         metrics = _metrics(driver, pool, wall_s, stages_s or {})
-        write_outcome(job, before, status=status, metrics=metrics)
-        ledger.release()
+        try:
+            if not is_overtaken:  # how the run ends is for the other driver to tell
+                write_outcome(job, before, status=status, metrics=metrics, driver=ledger.driver)
+        finally:
+            ledger.release()
     return read_record(job.directory.path, trust=True)
+
+
+def interrupted(path: Path) -> RunInterruptedError:
+    """The error of a run that the user ended."""
+    return RunInterruptedError(
+        "The run was interrupted; what was done is kept.",
+        fix=f"`beampipe resume {shlex.quote(str(path))}` goes on with it",
+        run_dir=path,
+    )
 
 
 def _make_driver(
@@ -242,7 +255,7 @@ def _postprocess(processor: Processor, output: Any) -> Any:
 
 
 def write_outcome(
-    job: Job, before: list[Segment], *, status: str, metrics: Mapping[str, Any]
+    job: Job, before: list[Segment], *, status: str, metrics: Mapping[str, Any], driver: str
 ) -> None:
     """Record how a driver ended."""
     reused = [segment.number for segment in before]
@@ -253,6 +266,7 @@ def write_outcome(
     )
     outcome = {
         "status": status,
+        "driver": driver,
         "wall_s": metrics["wall_s"],
         "metrics": metrics,
         "accounting": account(job.plan, tally).to_json(),

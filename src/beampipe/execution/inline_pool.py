@@ -22,7 +22,7 @@ class InlinePool:
     def __init__(self, context: RunContext) -> None:
         self._context = context
         self._queue: list[tuple[Key, Bundle]] = []
-        self._partials: dict[Key, Partial] = {}
+        self._partials: dict[Key, Partial | ExecutionError] = {}
         self._n_merges = 0
 
     def submit(self, bundle: Bundle) -> Key:
@@ -45,15 +45,21 @@ class InlinePool:
         return [Finished(key, summarize_partial(partial))]
 
     def merge(self, keys: Sequence[Key]) -> Key:
-        """Fold partials into one."""
+        """Fold partials into one; what goes wrong is told by `pull`, as on a cluster."""
         self._n_merges += 1
         key = f"merge-{self._n_merges}"
-        self._partials[key] = merge_partials([self._partials[name] for name in keys])
+        try:
+            self._partials[key] = merge_partials([self.pull(name) for name in keys])
+        except ExecutionError as error:
+            self._partials[key] = error
         return key
 
     def pull(self, key: Key) -> Partial:
-        """Return a partial."""
-        return self._partials[key]
+        """Return a partial, or raise what its merge raised."""
+        partial = self._partials[key]
+        if isinstance(partial, ExecutionError):
+            raise partial
+        return partial
 
     def release(self, keys: Sequence[Key]) -> None:
         """Forget partials and queued bundles."""

@@ -32,4 +32,5 @@ def deferred_interrupt(event: threading.Event) -> Iterator[None]:
         yield
     finally:
         for number, handler in before.items():
-            signal.signal(number, handler)
+            # None: it was not set from Python, and cannot be set back to what it was.
+            signal.signal(number, signal.SIG_DFL if handler is None else handler)

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -75,10 +74,15 @@ def merge_partials(partials: Sequence[Partial]) -> Partial:
     return Partial(manifest, total, add_metrics(partial.metrics for partial in partials))
 
 
-def add_metrics(metrics: Any) -> dict[str, float]:
+def add_metrics(metrics: Iterable[Mapping[str, float]]) -> dict[str, float]:
     """Add up dictionaries of numbers; names that end in ``_max`` keep the largest."""
-    total: Counter[str] = Counter()
+    total: dict[str, float] = {}
     for entry in metrics:
         for name, value in entry.items():
-            total[name] = max(total[name], value) if name.endswith("_max") else total[name] + value
-    return dict(total)
+            if name not in total:
+                total[name] = value
+            elif name.endswith("_max"):
+                total[name] = max(total[name], value)
+            else:
+                total[name] += value
+    return total

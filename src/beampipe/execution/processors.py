@@ -10,24 +10,22 @@ import importlib
 import importlib.util
 import inspect
 import re
-import site
+import shlex
 import sys
-import sysconfig
+import traceback
 import types
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import cloudpickle
-
 from beampipe.errors import (
     ProcessorKindError,
     ProcessorLoadError,
     ProcessorNameError,
     ProcessorParamsError,
-    ProcessorPickleError,
 )
+from beampipe.execution.own_code import is_installed
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,9 +59,12 @@ class Processor:
         return self.target(events)
 
     def postprocess(self, output: Any) -> Any:
-        """Let a coffea processor finish the sum; a function's sum is returned as it is."""
+        """Let a coffea processor finish the sum; a function's sum is returned as it is.
+
+        Where no chunk was done there is no sum, and nothing to finish.
+        """
         method = getattr(self.target, "postprocess", None)
-        if not callable(method):
+        if not callable(method) or output is None:
             return output
         finished = method(output)
         return output if finished is None else finished
@@ -97,7 +98,7 @@ def load_processor(given: Any, params: Mapping[str, Any] | None = None) -> Proce
     if isinstance(given, Processor):
         return given
     target = find_named(given) if isinstance(given, (str, Path)) else given
-    name = getattr(target, "__name__", type(target).__name__)
+    name = _name_of(target)
     source, origin = _read_source(target)
     if isinstance(target, type):
         target = _construct(target, params)
@@ -120,6 +121,12 @@ def load_processor(given: Any, params: Mapping[str, Any] | None = None) -> Proce
     return Processor(target, name, source, origin, params)
 
 
+def _name_of(target: Any) -> str:
+    if isinstance(target, functools.partial):
+        return _name_of(target.func)
+    return str(getattr(target, "__name__", type(target).__name__))
+
+
 def _construct(cls: type, params: Mapping[str, Any]) -> Any:
     if not has_process(cls):
         raise ProcessorKindError(
@@ -128,7 +135,14 @@ def _construct(cls: type, params: Mapping[str, Any]) -> Any:
             fix="derive it from coffea.processor.ProcessorABC, or give a function of events",
         )
     check_params(cls, params, n_positional=0, name=cls.__name__)
-    return cls(**params)
+    try:
+        return cls(**params)
+    except Exception as error:  # the user's code, which may raise anything
+        raise ProcessorParamsError(
+            f"The processor {cls.__name__} cannot be made.",
+            why=_where_it_failed(error),
+            fix=f"see that {cls.__name__}(...) works with these params: {sorted(params)}",
+        ) from error
 
 
 def check_params(
@@ -174,8 +188,9 @@ def find_named(text: str | Path) -> Any:
         ``processor-name``: it has no such name; the candidates are named.
     """
     place, colon, name = str(text).rpartition(":")
-    if not colon or not name.strip():
-        place, name = str(text).rstrip(":"), ""
+    name = name.strip()
+    if not colon or not name or Path(text).is_file():  # a file's own name may hold a colon
+        place, name = str(text) if Path(text).is_file() else str(text).rstrip(":"), ""
     module = _import_file(Path(place)) if _is_file(place) else _import_module(place)
     candidates = list_candidates(module)
     if not name:
@@ -229,6 +244,7 @@ def _import_file(path: Path) -> types.ModuleType:
     # Modules beside the file import as they do when it is run as a script.
     if str(path.parent) not in sys.path:
         sys.path.insert(0, str(path.parent))
+    importlib.invalidate_caches()  # it may have been written a moment ago
     name = re.sub(r"\W", "_", path.stem) or "processor"
     if name in sys.modules and getattr(sys.modules[name], "__file__", None) != str(path):
         name = f"{name}_{hashlib.sha256(str(path).encode()).hexdigest()[:8]}"
@@ -243,7 +259,7 @@ def _import_file(path: Path) -> types.ModuleType:
         try:
             spec.loader.exec_module(module)
         except BaseException:
-            del sys.modules[name]
+            sys.modules.pop(name, None)
             raise
     return module
 
@@ -251,6 +267,7 @@ def _import_file(path: Path) -> types.ModuleType:
 def _import_module(name: str) -> types.ModuleType:
     if str(Path.cwd()) not in sys.path:
         sys.path.insert(0, str(Path.cwd()))
+    importlib.invalidate_caches()
     with _import_errors(name):
         return importlib.import_module(name)
 
@@ -260,90 +277,33 @@ def _import_errors(place: str) -> Iterator[None]:
     try:
         yield
     except (Exception, SystemExit) as error:  # anything may happen while user code is imported
-        where = ""
-        if isinstance(error, SyntaxError):
-            where = f", line {error.lineno}"
-        else:
-            frames = [f for f in _frames(error) if f.filename == place]
-            where = f", line {frames[-1].lineno}" if frames else ""
         raise ProcessorLoadError(
             f"{place} does not import.",
-            why=f"{type(error).__name__}: {error}{where}",
-            fix=f"see that `python {place}` runs" if place.endswith(".py") else "check the name",
+            why=_where_it_failed(error),
+            fix=f"see that `python {shlex.quote(place)}` runs"
+            if place.endswith(".py")
+            else "check the name; a file is written FILE.py:NAME",
         ) from error
 
 
-def _frames(error: BaseException) -> list[Any]:
-    import traceback
-
-    return list(traceback.extract_tb(error.__traceback__))
+def _where_it_failed(error: BaseException) -> str:
+    if isinstance(error, SyntaxError):  # its own text repeats file and line
+        return f"{type(error).__name__}: {error.msg} ({error.filename}, line {error.lineno})"
+    frames = [
+        frame
+        for frame in traceback.extract_tb(error.__traceback__)
+        if frame.filename != __file__ and not is_installed(frame.filename)
+    ]
+    where = f" ({frames[-1].filename}, line {frames[-1].lineno})" if frames else ""
+    return f"{type(error).__name__}: {error}{where}"
 
 
 def _read_source(target: Any) -> tuple[str, str]:
     if isinstance(target, functools.partial):
         return _read_source(target.func)
-    if not isinstance(target, type) and has_process(target):
+    if not inspect.isroutine(target) and not isinstance(target, type):
         target = type(target)
     try:
         return inspect.getsource(target), inspect.getsourcefile(target) or ""
-    except (OSError, TypeError):
+    except (OSError, TypeError, SyntaxError):
         return "", ""
-
-
-def pickle_processor(processor: Processor, schema: Any) -> bytes:
-    """Pickle what a worker needs; the user's own modules travel by value.
-
-    A worker may see another file system, or have imported an older version of the module,
-    so code that is not part of an installed package is sent along.
-
-    Raises
-    ------
-    ProcessorPickleError
-        ``processor-pickle``: says what stands in the way.
-    """
-    own = [module for module in list(sys.modules.values()) if is_own_module(module)]
-    try:
-        with _pickled_by_value(own):
-            return bytes(cloudpickle.dumps((processor, schema)))
-    except Exception as by_value:  # noqa: BLE001 (pickling runs code of any class)
-        try:
-            return bytes(cloudpickle.dumps((processor, schema)))
-        except Exception:  # noqa: BLE001 (as above; the first error tells more)
-            raise ProcessorPickleError(
-                f"The processor {processor.name} cannot be sent to workers.",
-                why=f"{type(by_value).__name__}: {by_value}",
-                fix="open files, locks, connections and the like inside the function, not outside",
-            ) from by_value
-
-
-@contextlib.contextmanager
-def _pickled_by_value(modules: list[types.ModuleType]) -> Iterator[None]:
-    registered = []
-    for module in modules:
-        if module.__name__ not in cloudpickle.list_registry_pickle_by_value():
-            cloudpickle.register_pickle_by_value(module)
-            registered.append(module)
-    try:
-        yield
-    finally:
-        for module in registered:
-            cloudpickle.unregister_pickle_by_value(module)
-
-
-def is_own_module(module: types.ModuleType) -> bool:
-    """Whether a module is the user's own code, not part of Python or of an installed package."""
-    path = getattr(module, "__file__", None)
-    name = getattr(module, "__name__", "")
-    if not path or name in {"__main__", ""} or name.split(".")[0] == "beampipe":
-        return False
-    if sys.modules.get(name) is not module:
-        return False
-    return not any(str(path).startswith(folder) for folder in _installed_folders())
-
-
-@functools.cache
-def _installed_folders() -> tuple[str, ...]:
-    folders = {*site.getsitepackages(), site.getusersitepackages()}
-    paths = sysconfig.get_paths()
-    folders |= {paths["stdlib"], paths["platstdlib"], paths["purelib"], paths["platlib"]}
-    return tuple(sorted({str(Path(folder).resolve()) for folder in folders} | folders))

@@ -13,6 +13,7 @@ from typing import Any
 
 from beampipe.datasets.model import Plan
 from beampipe.datasets.plan_format import plan_digest
+from beampipe.datasets.urls import hide_secrets
 from beampipe.execution.processors import Processor
 
 PACKAGES = (
@@ -56,12 +57,12 @@ def collect_provenance(
         "source": processor.source,
         "source_sha256": processor.source_sha256,
         "plan_sha256": plan_digest(plan),
-        "params": {name: repr(value) for name, value in processor.params.items()},
+        "params": {name: hide_secrets(repr(value)) for name, value in processor.params.items()},
         "schema": schema,
         "chunksize": plan.chunksize,
         "options": dict(options),
         "host": socket.gethostname(),
         "platform": platform.platform(),
         "user": user,
-        "argv": sys.argv[1:],
+        "argv": [hide_secrets(word) for word in sys.argv[1:]],
     }

@@ -7,14 +7,14 @@ import json
 import os
 import stat
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from beampipe.datasets.model import Plan
 from beampipe.datasets.plan_format import plan_from_json
-from beampipe.errors import NotARunError
+from beampipe.errors import NotARunError, PlanFormatError, TrustError
 from beampipe.execution.accounting import (
     Accounting,
     Failure,
@@ -22,15 +22,17 @@ from beampipe.execution.accounting import (
     list_failures,
     tally_manifests,
 )
+from beampipe.execution.accumulators import add_into, copy_output, take_output
 from beampipe.execution.encoding import read_value, write_value
-from beampipe.execution.ledger import is_held, read_segments
-from beampipe.execution.partials import Partial, merge_partials
+from beampipe.execution.ledger import is_held, last_driver, read_segments
+from beampipe.execution.manifest import join_manifests
 from beampipe.execution.record import RunRecord
 from beampipe.execution.run_directory import RunDirectory, open_run_directory
-from beampipe.execution.segments import Segment
-from beampipe.execution.storage import open_atomic
+from beampipe.execution.segments import TORN, Segment
+from beampipe.execution.storage import dump_json, open_atomic
 
 RESULT_FORMAT = "beampipe-result"
+RESULT_VERSION = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,10 +50,18 @@ class RunSummary:
 
 
 def is_own_directory(path: Path) -> bool:
-    """Whether a directory is the user's own and no one else may write to it.
+    """Whether a run directory is the user's own and no one else may write to it.
 
-    Only then are pickles in it loaded unasked: a pickle can run any code.
+    Only then are pickles in it loaded unasked: a pickle can run any code. What is in it is
+    looked at too, because a file that others may write to can be changed where it lies.
     """
+    directory = RunDirectory(path)
+    parts = [path, directory.segments, directory.processor_file, directory.result_file]
+    parts += directory.segments.glob("*.zip")
+    return all(_is_own(part) for part in parts if part.exists())
+
+
+def _is_own(path: Path) -> bool:
     status = path.stat()
     return status.st_uid == os.getuid() and not status.st_mode & (stat.S_IWGRP | stat.S_IWOTH)
 
@@ -66,7 +76,9 @@ def read_plan(directory: RunDirectory) -> Plan:
     """
     try:
         return plan_from_json(json.loads(directory.plan_file.read_bytes()))
-    except (OSError, KeyError, TypeError, json.JSONDecodeError) as error:
+    except PlanFormatError:
+        raise
+    except (OSError, AttributeError, ValueError) as error:
         raise NotARunError(
             f"The plan of {directory.path} cannot be read.",
             why=f"{type(error).__name__}: {error}",
@@ -80,7 +92,9 @@ def read_outcome(directory: RunDirectory) -> dict[str, Any]:
         outcome = json.loads(directory.outcome_file.read_bytes())
     except (OSError, ValueError):
         return {}
-    return outcome if isinstance(outcome, dict) else {}
+    if not isinstance(outcome, dict) or outcome.get("driver") != last_driver(directory):
+        return {}  # of an earlier driver, and the ledger went on since
+    return outcome
 
 
 def read_summary(run_dir: Path) -> RunSummary:
@@ -95,9 +109,8 @@ def read_summary(run_dir: Path) -> RunSummary:
     """
     directory, run = open_run_directory(run_dir)
     outcome = read_outcome(directory)
-    if "accounting" in outcome and "status" in outcome:
-        accounting = Accounting.from_json(outcome["accounting"])
-    else:
+    accounting = _read_accounting(outcome)
+    if accounting is None:
         segments = read_segments(directory, run["run_id"])
         tally = tally_manifests(segment.manifest for segment in segments)
         accounting = account(read_plan(directory), tally)
@@ -106,17 +119,26 @@ def read_summary(run_dir: Path) -> RunSummary:
         run_id=run["run_id"],
         name=run["name"],
         created=run["created"],
-        status=_status(directory, outcome),
+        status=_status(directory, outcome, accounting),
         accounting=accounting,
         metrics=outcome.get("metrics", {}),
         provenance=run.get("provenance", {}),
     )
 
 
-def _status(directory: RunDirectory, outcome: Mapping[str, Any]) -> str:
+def _read_accounting(outcome: Mapping[str, Any]) -> Accounting | None:
+    try:
+        return Accounting.from_json(outcome["accounting"])
+    except (KeyError, TypeError):
+        return None
+
+
+def _status(directory: RunDirectory, outcome: Mapping[str, Any], accounting: Accounting) -> str:
     if is_held(directory):
         return "running"
-    return str(outcome.get("status", "interrupted"))
+    status = str(outcome.get("status", "interrupted"))
+    # The ledger has the last word.
+    return "incomplete" if status == "complete" and not accounting.is_complete else status
 
 
 def read_failures(run_dir: Path) -> tuple[Failure, ...]:
@@ -164,7 +186,7 @@ def read_record(run_dir: Path, *, trust: bool | None = None) -> RunRecord:
         run_id=run["run_id"],
         name=run["name"],
         created=run["created"],
-        status=_status(directory, outcome),
+        status=_status(directory, outcome, accounting),
         output=values[0],
         by_dataset=values[1],
         accounting=accounting,
@@ -174,16 +196,33 @@ def read_record(run_dir: Path, *, trust: bool | None = None) -> RunRecord:
     )
 
 
-def sum_segments(segments: list[Segment], *, trust: bool) -> dict[str, Any]:
-    """Add the segments up, dataset by dataset; at most two values are in memory at once."""
-    sums: dict[str, Partial] = {}
+def sum_segments(segments: Iterable[Segment], *, trust: bool) -> dict[str, Any]:
+    """Add the segments up, dataset by dataset; at most two values are in memory at once.
+
+    Raises
+    ------
+    LedgerError
+        ``run-ledger``: two segments hold the same events.
+    AccumulationError
+        ``output-not-addable``
+    TrustError
+        ``run-trust``
+    """
+    by_dataset: dict[str, list[Segment]] = {}
     for segment in segments:
-        if not segment.manifest.done:
-            continue
-        name = segment.manifest.dataset
-        partial = Partial(segment.manifest, segment.read_value(trust=trust))
-        sums[name] = merge_partials([sums[name], partial]) if name in sums else partial
-    return {name: partial.value for name, partial in sums.items()}
+        if segment.manifest.done:
+            by_dataset.setdefault(segment.manifest.dataset, []).append(segment)
+    return {name: _sum(some, trust=trust) for name, some in by_dataset.items()}
+
+
+def _sum(segments: list[Segment], *, trust: bool) -> Any:
+    join_manifests(segment.manifest for segment in segments)
+    # In the order of the events as far as it goes, as `merge_partials` has them.
+    segments.sort(key=lambda segment: min(segment.manifest.done))
+    total = take_output(segments[0].read_value(trust=trust))
+    for segment in segments[1:]:
+        total = add_into(total, segment.read_value(trust=trust))
+    return total
 
 
 def add_datasets(by_dataset: Mapping[str, Any]) -> Any:
@@ -194,8 +233,6 @@ def add_datasets(by_dataset: Mapping[str, Any]) -> Any:
     AccumulationError
         ``output-not-addable``
     """
-    from beampipe.execution.accumulators import add_into, copy_output
-
     values = iter(by_dataset.values())
     total = copy_output(next(values, None))
     for value in values:
@@ -218,11 +255,11 @@ def write_result(
             write_value(archive, f"by_dataset/{number}", value)
         index = {
             "format": RESULT_FORMAT,
-            "version": 1,
+            "version": RESULT_VERSION,
             "datasets": list(by_dataset),
             "fingerprint": _fingerprint(segments),
         }
-        archive.writestr("index.json", json.dumps(index, ensure_ascii=False))
+        archive.writestr("index.json", dump_json(index))
 
 
 def _read_result(
@@ -232,12 +269,15 @@ def _read_result(
     try:
         with zipfile.ZipFile(directory.result_file) as archive:
             index = json.loads(archive.read("index.json"))
-            if index["fingerprint"] != _fingerprint(segments):
+            kind = (index["format"], index["version"], index["fingerprint"])
+            if kind != (RESULT_FORMAT, RESULT_VERSION, _fingerprint(segments)):
                 return None
             by_dataset = {
                 name: read_value(archive, f"by_dataset/{number}", trust=trust)
                 for number, name in enumerate(index["datasets"])
             }
             return read_value(archive, "output", trust=trust), by_dataset
-    except (OSError, zipfile.BadZipFile, KeyError, json.JSONDecodeError):
+    except TrustError:  # a sum without its `postprocess` is no stand-in for what was kept
+        raise
+    except (OSError, *TORN):
         return None

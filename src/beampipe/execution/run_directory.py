@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import socket
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import psutil
+
 from beampipe.errors import NotARunError, RunDirectoryExistsError
 from beampipe.execution.segments import check_version
-from beampipe.execution.storage import storage_errors, write_atomic, write_json
+from beampipe.execution.storage import DIRECTORY_MODE, storage_errors, write_atomic, write_json
 
 FORMAT = "beampipe-run"
 VERSION = 1
+_TEXTS = ("run_id", "name", "created")
+_PRIVATE = 0o600
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,20 +83,44 @@ def create_run_directory(
         ``run-storage``: it cannot be written.
     """
     directory = RunDirectory(path)
-    with storage_errors(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
+    with storage_errors(path), _undone_on_error(directory):
+        write_atomic(directory.processor_file, processor, mode=_PRIVATE)
+        write_json(directory.plan_file, plan)
+        write_json(directory.run_file, {"format": FORMAT, "version": VERSION, **run})
+    return directory
+
+
+@contextlib.contextmanager
+def _undone_on_error(directory: RunDirectory) -> Iterator[None]:
+    """Make the folders; take away what is there if the rest cannot be written.
+
+    Otherwise a full disk would leave something behind that stands in the way of the next try.
+    """
+    path = directory.path
+    path.parent.mkdir(parents=True, exist_ok=True)
+    made = []
+    try:
         try:
-            path.mkdir()
+            path.mkdir(DIRECTORY_MODE)
+            made.append(path)
         except FileExistsError as error:
             if not path.is_dir() or any(path.iterdir()):
                 raise _already_there(path) from error
-        directory.claims.mkdir()
-        directory.segments.mkdir()
-    write_atomic(directory.processor_file, processor)
-    directory.processor_file.chmod(0o600)
-    write_json(directory.plan_file, plan)
-    write_json(directory.run_file, {"format": FORMAT, "version": VERSION, **run})
-    return directory
+        for folder in (directory.claims, directory.segments):
+            try:
+                folder.mkdir(DIRECTORY_MODE)
+            except FileExistsError as error:  # two runs were given the same empty directory
+                raise _already_there(path) from error
+            made.append(folder)
+        yield
+    except BaseException:
+        with contextlib.suppress(OSError):
+            if directory.claims in made:
+                for file in (directory.processor_file, directory.plan_file, directory.run_file):
+                    file.unlink(missing_ok=True)
+            for folder in reversed(made):
+                folder.rmdir()
+        raise
 
 
 def _already_there(path: Path) -> RunDirectoryExistsError:
@@ -122,18 +151,28 @@ def open_run_directory(path: Path) -> tuple[RunDirectory, dict[str, Any]]:
     try:
         data = json.loads(directory.run_file.read_bytes())
     except (OSError, ValueError) as error:
-        why = "there is no such directory" if not path.exists() else f"{error}"
+        why = f"{error}" if os.path.lexists(path) else "there is no such directory"
         raise NotARunError(
             f"{path} is not a run.",
             why=why,
             fix="`beampipe runs` lists the runs that are here; a run's directory has a run.json",
         ) from error
     if not isinstance(data, dict) or "format" not in data:
-        raise NotARunError(f"{path} is not a run.", why="its run.json was not written by Beampipe")
+        raise _not_ours(path)
     check_version(data, FORMAT, VERSION, directory.run_file)
+    if not all(isinstance(data.get(key), str) for key in _TEXTS):
+        raise _not_ours(path)
     return directory, data
 
 
+def _not_ours(path: Path) -> NotARunError:
+    return NotARunError(f"{path} is not a run.", why="its run.json was not written by Beampipe")
+
+
 def who_am_i() -> dict[str, Any]:
-    """Host and process, as claims and leases name them."""
-    return {"host": socket.gethostname(), "pid": os.getpid()}
+    """Host and process, as claims and leases name them.
+
+    Process numbers are used again, so the time when the process began belongs to its name.
+    """
+    begun = psutil.Process().create_time()
+    return {"host": socket.gethostname(), "pid": os.getpid(), "begun": begun}

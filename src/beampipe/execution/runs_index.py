@@ -2,21 +2,39 @@
 
 from __future__ import annotations
 
+import contextlib
 import difflib
+import itertools
 import re
 from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
 
 from beampipe.errors import NotARunError
+from beampipe.execution.storage import DIRECTORY_MODE, storage_errors
 from beampipe.settings import load_settings
 
 LATEST = "latest"
+_NAME_LENGTH = 50  # file systems take 255 bytes, and a letter may take four
 
 
 def run_root() -> Path:
     """The folder that new runs go to."""
     return Path(load_settings().run_root).expanduser()
+
+
+def _expand(text: str | Path) -> Path:
+    try:
+        return Path(text).expanduser()
+    except RuntimeError:  # ``~nobody``: a run may be called so
+        return Path(text)
+
+
+def _is_run(path: Path) -> bool:
+    try:
+        return (path / "run.json").is_file()
+    except (OSError, ValueError):  # too long for a name, not to be looked into, a null in it
+        return False
 
 
 def list_runs(root: Path | None = None) -> Iterator[Path]:
@@ -36,8 +54,8 @@ def find_run(text: str | Path) -> Path:
     NotARunError
         ``run-not-found``: with the closest names that there are.
     """
-    for path in (Path(text).expanduser(), run_root() / text):
-        if (path / "run.json").is_file():
+    for path in (_expand(text), run_root() / text):
+        if _is_run(path):
             return path
     runs = list(list_runs())
     if str(text) == LATEST and runs:
@@ -51,13 +69,22 @@ def find_run(text: str | Path) -> Path:
 
 
 def new_run_directory(name: str, root: Path | None = None) -> Path:
-    """A name for a new run that is not taken: time first, so that they sort."""
+    """Make an empty directory for a new run: time first, so that they sort.
+
+    It is made at once, so that of two runs that begin in the same second each has its own.
+
+    Raises
+    ------
+    RunStorageError
+        ``run-storage``
+    """
     root = run_root() if root is None else root
-    safe = re.sub(r"[^\w.+-]+", "-", name).strip("-.") or "run"
+    safe = re.sub(r"[^\w.+-]+", "-", name)[:_NAME_LENGTH].strip("-.") or "run"
     stamp = datetime.now().astimezone().strftime("%Y%m%d-%H%M%S")
-    path = root / f"{stamp}-{safe}"
-    number = 1
-    while path.exists():
-        number += 1
-        path = root / f"{stamp}-{safe}-{number}"
+    for number in itertools.count(1):
+        path = root / (f"{stamp}-{safe}" if number == 1 else f"{stamp}-{safe}-{number}")
+        with storage_errors(path), contextlib.suppress(FileExistsError):
+            root.mkdir(parents=True, exist_ok=True)
+            path.mkdir(DIRECTORY_MODE)
+            break
     return path

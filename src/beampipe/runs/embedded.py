@@ -5,10 +5,12 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
+import signal
 import sys
 import tempfile
 import warnings
 from collections.abc import Iterator
+from multiprocessing import resource_tracker
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -52,15 +54,16 @@ def embedded_client(
         _hidden_main(),
         _quiet(),
     ):
-        cluster = LocalCluster(
-            n_workers=n_workers or len(os.sched_getaffinity(0)),
-            threads_per_worker=1,
-            memory_limit=memory_limit or "auto",
-            host="127.0.0.1",
-            dashboard_address="127.0.0.1:8787",
-            local_directory=scratch,
-            silence_logs=logging.CRITICAL,
-        )
+        with _shielded_from_interrupt():
+            cluster = LocalCluster(
+                n_workers=n_workers or len(os.sched_getaffinity(0)),
+                threads_per_worker=1,
+                memory_limit=memory_limit or "auto",
+                host="127.0.0.1",
+                dashboard_address="127.0.0.1:8787",
+                local_directory=scratch,
+                silence_logs=logging.CRITICAL,
+            )
         with cluster, Client(cluster) as client:
             yield client
 
@@ -83,6 +86,23 @@ def _hidden_main() -> Iterator[None]:
     finally:
         for name, value in hidden.items():
             setattr(main, name, value)
+
+
+@contextlib.contextmanager
+def _shielded_from_interrupt() -> Iterator[None]:
+    """Start processes that a Ctrl-C in the terminal does not reach.
+
+    It goes to the whole foreground group, and the workers must live until what they hold is
+    committed. A blocked signal stays blocked in threads and processes that are started here,
+    also in workers that are restarted later; for this thread it comes through at the end.
+    """
+    # Its start unblocks the signal in the thread that it happens in, so it comes first.
+    resource_tracker.ensure_running()
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 @contextlib.contextmanager

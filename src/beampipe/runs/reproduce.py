@@ -9,6 +9,7 @@ import cloudpickle
 
 from beampipe.datasets.counting import count_file
 from beampipe.datasets.model import Chunk, DatasetPlan, FileSpec
+from beampipe.datasets.urls import show_url
 from beampipe.errors import ArgumentError
 from beampipe.execution.accounting import Failure
 from beampipe.execution.engine import Job, load_job
@@ -80,7 +81,8 @@ def _find_chunk(dataset: DatasetPlan, failure: Failure) -> Chunk:
 
 
 def _count_again(dataset: DatasetPlan, failure: Failure) -> None:
-    urls = next(file.urls for file in dataset.uncounted if failure.url in file.urls)
+    shown = ((file.urls, set(map(show_url, file.urls))) for file in dataset.uncounted)
+    urls = next(urls for urls, texts in shown if failure.url in texts)
     count_file(FileSpec(urls), dataset.name)
 
 

@@ -15,10 +15,10 @@ from beampipe.datasets.fileset import read_fileset
 from beampipe.datasets.metadata_cache import MetadataCache
 from beampipe.datasets.model import Plan
 from beampipe.datasets.planning import Limits, make_plan
-from beampipe.errors import ArgumentError
+from beampipe.errors import ArgumentError, RunInterruptedError
 from beampipe.execution.bundles import RunContext
 from beampipe.execution.driver import DriverOptions
-from beampipe.execution.engine import Job, execute, lay_out, make_context
+from beampipe.execution.engine import Job, execute, interrupted, lay_out, make_context
 from beampipe.execution.inline_pool import InlinePool
 from beampipe.execution.pool import Pool
 from beampipe.execution.processors import load_processor
@@ -231,7 +231,29 @@ def drive(
     begun: float,
     stages_s: dict[str, float],
 ) -> RunResult:
-    """Find workers, then do what is missing of a run."""
+    """Find workers, then do what is missing of a run.
+
+    Raises
+    ------
+    RunInterruptedError
+        ``run-interrupted``: Ctrl-C, at any moment.
+    """
+    try:
+        return _drive(job, client=client, options=options, begun=begun, stages_s=stages_s)
+    except RunInterruptedError:
+        raise
+    except KeyboardInterrupt as error:  # while workers were started or ended
+        raise interrupted(job.directory.path) from error
+
+
+def _drive(
+    job: Job,
+    *,
+    client: Client | Literal["inline"] | None,
+    options: RunOptions,
+    begun: float,
+    stages_s: dict[str, float],
+) -> RunResult:
     with ExitStack() as stack:
         starting = time.monotonic()
         pool, dashboard = stack.enter_context(open_pool(client, job.context, options))

@@ -1,0 +1,34 @@
+"""``beampipe report``: a run as one HTML page."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+
+@click.command("report")
+@click.argument("run")
+@click.option(
+    "--output",
+    "-o",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="The page [default: report.html in the run directory].",
+)
+@click.option("--open", "open_page", is_flag=True, help="Open the page in the browser.")
+def command(run: str, *, output: Path | None, open_page: bool) -> None:
+    """Write the report of RUN: one page with accounting, plots, cutflows, failures and timing.
+
+    The page loads nothing from elsewhere: it can be mailed, archived, or put on any web server.
+    """
+    from beampipe.execution.record_reader import read_record
+    from beampipe.execution.runs_index import find_run
+    from beampipe.results.result import RunResult
+
+    result = RunResult(read_record(find_run(run)))
+    page = result.report(output)
+    click.echo(page)
+    if not result.is_complete:
+        click.echo(f"{result.verdict.headline}: {result.verdict.sentence}", err=True)
+    if open_page:
+        click.launch(page.resolve().as_uri())

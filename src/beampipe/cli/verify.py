@@ -1,0 +1,75 @@
+"""``beampipe verify``: the accounting proved from the segments alone."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from beampipe.results.verification import Verification
+
+
+@click.command("verify")
+@click.argument("run")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object and nothing else.")
+def command(run: str, *, as_json: bool) -> None:
+    """Prove that RUN counted every event once: processed, failed or not reached.
+
+    Reads the plan and the committed segments, checks every checksum, and counts again with code
+    that shares nothing with the engine. Exits with 0 if the accounting is proved (the run
+    may still be incomplete, and then that is proved), with 1 if it is not.
+
+    RUN is a run directory, its name under the folder of runs, or 'latest'.
+    """
+    from beampipe.errors import VerificationError
+    from beampipe.execution.runs_index import find_run
+    from beampipe.results.verification import verify_run
+
+    run_dir = find_run(run)
+    proof = verify_run(run_dir)
+    if as_json:
+        click.echo(json.dumps(proof.to_json(), ensure_ascii=False))
+    else:
+        print_proof(proof)
+    if not proof.is_proved:
+        raise VerificationError(
+            f"The accounting of {run_dir} is not proved.",
+            why="; ".join(proof.errors[:3]) + ("; ..." if len(proof.errors) > 3 else ""),
+            fix="restore the directory from a copy, or run the analysis again; if nobody touched "
+            "it, please report this",
+            errors=proof.errors,
+        )
+
+
+def print_proof(proof: Verification) -> None:
+    """Print the table, what was found on the way, and the verdict."""
+    from rich import box
+    from rich.table import Table
+    from rich.text import Text
+
+    from beampipe.results.summary import make_console
+
+    console = make_console()
+    table = Table(box=box.SIMPLE_HEAD)
+    table.add_column("dataset", overflow="fold")
+    for title in ("files", "events planned", "processed", "failed", "not reached", "chunks"):
+        table.add_column(title, justify="right")
+    for one in proof.datasets:
+        table.add_row(
+            Text(one.name),
+            f"{one.files - one.files_uncounted:,} of {one.files:,}",
+            f"{one.events_planned:,}",
+            f"{one.events_processed:,}",
+            f"{one.events_failed:,}",
+            f"{one.events_not_reached:,}",
+            f"{one.chunks_processed:,} of {one.chunks_planned:,}",
+        )
+    console.print(table)
+    console.print(f"{proof.segments:,} segments, every checksum computed again")
+    for title, lines in (("note", proof.notes), ("error", proof.errors)):
+        for line in lines:
+            console.print(Text(f"{title}: {line}"))
+    style = "red" if not proof.is_proved else "green" if proof.is_complete else "yellow"
+    console.print(Text(proof.sentence, style=style))

@@ -1,0 +1,43 @@
+"""Which code is the user's own, and which was installed."""
+
+from __future__ import annotations
+
+import functools
+import site
+import sys
+import sysconfig
+import types
+from pathlib import Path
+
+_PACKAGE_FOLDERS = {"site-packages", "dist-packages"}
+
+
+def is_own_module(module: types.ModuleType) -> bool:
+    """Whether a module is the user's own code, not part of Python or of an installed package."""
+    path = getattr(module, "__file__", None)
+    name = getattr(module, "__name__", "")
+    if not path or name in {"__main__", ""} or name.split(".")[0] == "beampipe":
+        return False
+    if sys.modules.get(name) is not module or not isinstance(module, types.ModuleType):
+        return False
+    return not is_installed(path)
+
+
+def is_installed(path: str) -> bool:
+    """Whether a source file belongs to Python or to an installed package."""
+    if path.startswith("<frozen "):
+        return True
+    # Sites put whole environments on PYTHONPATH, which no list of this Python's folders has.
+    place = Path(path)
+    if not _PACKAGE_FOLDERS.isdisjoint(place.parts):
+        return True
+    return any(place.is_relative_to(folder) for folder in _installed_folders())
+
+
+@functools.cache
+def _installed_folders() -> tuple[Path, ...]:
+    folders = {*site.getsitepackages(), site.getusersitepackages()}
+    paths = sysconfig.get_paths()
+    folders |= {paths["stdlib"], paths["platstdlib"], paths["purelib"], paths["platlib"]}
+    found = {Path(folder) for folder in folders}
+    return tuple(sorted(found | {folder.resolve() for folder in found}))

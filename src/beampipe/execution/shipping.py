@@ -1,0 +1,76 @@
+"""The processor as bytes: what a worker needs, and nothing that it must have beforehand."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+import types
+from collections.abc import Iterator
+from typing import Any
+
+import cloudpickle
+
+from beampipe.errors import ProcessorPickleError
+from beampipe.execution.own_code import is_own_module
+from beampipe.execution.processors import Processor
+
+
+def pickle_processor(processor: Processor, schema: Any) -> bytes:
+    """Pickle what a worker needs; the user's own modules travel by value.
+
+    A worker may see another file system, or have imported an older version of the module,
+    so code that is not part of an installed package is sent along.
+
+    Raises
+    ------
+    ProcessorPickleError
+        ``processor-pickle``: says what stands in the way.
+    """
+    own = [module for module in list(sys.modules.values()) if is_own_module(module)]
+    try:
+        with _pickled_by_value(own):
+            data: bytes = cloudpickle.dumps((processor, schema))
+        return data
+    except Exception as error:  # pickling runs code of any class
+        guilty = _find_unpicklable(processor.target, own)
+        where = f" ({guilty})" if guilty else ""
+        raise ProcessorPickleError(
+            f"The processor {processor.name} cannot be sent to workers.",
+            why=f"{type(error).__name__}: {error}{where}",
+            fix="open files, locks, connections and the like inside the function, not outside",
+        ) from error
+
+
+def _find_unpicklable(target: Any, modules: list[types.ModuleType]) -> str:
+    """Name the first global that stands in the way; empty where it is something else."""
+    places = [(module.__name__, vars(module)) for module in modules]
+    places.insert(0, (getattr(target, "__module__", ""), getattr(target, "__globals__", {})))
+    for place, names in places:
+        for name, value in list(names.items()):
+            if name.startswith("__") or isinstance(value, (types.ModuleType, type)):
+                continue
+            if not callable(value) and not _is_picklable(value):
+                return f"it is {name!r} in {place}"
+    return ""
+
+
+def _is_picklable(value: Any) -> bool:
+    try:
+        cloudpickle.dumps(value)
+    except Exception:  # noqa: BLE001 (as above)
+        return False
+    return True
+
+
+@contextlib.contextmanager
+def _pickled_by_value(modules: list[types.ModuleType]) -> Iterator[None]:
+    registered = []
+    for module in modules:
+        if module.__name__ not in cloudpickle.list_registry_pickle_by_value():
+            cloudpickle.register_pickle_by_value(module)
+            registered.append(module)
+    try:
+        yield
+    finally:
+        for module in registered:
+            cloudpickle.unregister_pickle_by_value(module)
