@@ -133,7 +133,7 @@ def _plan(source: Any, treename: str | None, chunksize: int | None, *, limits: L
 
     columns = (*Progress.get_default_columns(), MofNCompleteColumn())
     with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
-        task = progress.add_task("opening files")
+        task = progress.add_task("opening files", total=None)
         return count(lambda done, total: progress.update(task, completed=done, total=total))
 
 
@@ -199,12 +199,12 @@ def _print_unusable(plan: Plan) -> None:
     if not unusable:
         return
     click.echo(f"\n{len(unusable)} file(s) cannot be used:")
-    fixes: dict[str, str] = {}
+    fixes: dict[tuple[str, str], None] = {}  # the same advice once, in order
     for file in unusable:
         error = file.error
         click.echo(f"  {file.dataset}: [{error.code}] {error.message}")
         click.echo(f"    why: {error.why}")
-        fixes.setdefault(error.code, error.fix)
+        fixes[error.code, error.fix] = None
     click.echo("\nWhat to do:")
-    for code, fix in fixes.items():
+    for code, fix in fixes:
         click.echo(f"  [{code}] {fix}")

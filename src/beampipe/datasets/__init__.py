@@ -1,0 +1,1 @@
+"""What to do: filesets, their files counted, and the chunks they are cut into."""
