@@ -37,8 +37,8 @@ def command(run: str, *, as_json: bool) -> None:
         raise VerificationError(
             f"The accounting of {run_dir} is not proved.",
             why="; ".join(proof.errors[:3]) + ("; ..." if len(proof.errors) > 3 else ""),
-            fix="restore the directory from a copy, or run the analysis again; if nobody touched "
-            "it, please report this",
+            fix="restore it from a copy; `beampipe resume` does again what no whole segment "
+            "holds; where events are counted twice, run it anew and report this",
             errors=proof.errors,
         )
 

@@ -1,0 +1,1 @@
+"""From a histogram to a figure: what to draw (views, curves), then drawing it."""

@@ -1,0 +1,167 @@
+"""Segments read for the proof: whole, of this run, claimed, not void; by nobody's code but this."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import struct
+import zipfile
+import zlib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+FORMAT, VERSION = "beampipe-segment", 1
+_BLOCK_BYTES = 1 << 20
+_NAME = re.compile(r"[0-9]+\.zip")
+# Everything that a zip file with wrong bytes in it has been seen to raise.
+_TORN = (
+    zipfile.BadZipFile,
+    zlib.error,
+    struct.error,
+    OSError,
+    EOFError,
+    ValueError,
+    KeyError,
+    IndexError,
+    TypeError,
+    AttributeError,
+    OverflowError,
+    RuntimeError,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class DoneRange:
+    """Part k of n of a file, in the ledger with the entries [start, stop)."""
+
+    segment: int
+    dataset: str
+    uuid: str
+    k: int
+    n: int
+    start: int
+    stop: int
+
+    @property
+    def text(self) -> str:
+        """For a message: where it is and what it covers."""
+        return (
+            f"entries {self.start} to {self.stop} of file {self.uuid} "
+            f"(part {self.k} of {self.n}, segment {self.segment:06d})"
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class SegmentFile:
+    """What was found under one segment's name.
+
+    Attributes
+    ----------
+    ignored : str
+        Why it does not count; empty for one that does.
+    error : str
+        Why it can be neither counted nor ignored.
+    done, failed : tuple of DoneRange
+        Its ranges, when it counts.
+    """
+
+    name: str
+    ignored: str = ""
+    error: str = ""
+    done: tuple[DoneRange, ...] = ()
+    failed: tuple[DoneRange, ...] = ()
+
+    @property
+    def counts(self) -> bool:
+        """Whether it is part of the ledger."""
+        return not self.ignored and not self.error
+
+
+def read_segment_files(run_dir: Path, run_id: str) -> Iterator[SegmentFile]:
+    """Go through everything that has a segment's name, in its order."""
+    folder = run_dir / "segments"
+    for path in sorted(folder.glob("*.zip")):
+        if _NAME.fullmatch(path.name):
+            yield _examine(path, run_dir / "claims", run_id)
+
+
+def _examine(path: Path, claims: Path, run_id: str) -> SegmentFile:
+    if (claims / f"{path.stem}.void").exists():
+        return SegmentFile(path.name, ignored="it is marked void")
+    if not (claims / path.stem).exists():
+        return SegmentFile(path.name, ignored="nobody claimed it")
+    try:
+        manifest, members = _read_zip(path)
+        ignored = _why_ignored(path, manifest, members, run_id)
+    except PermissionError as error:
+        return SegmentFile(path.name, error=f"it cannot be read: {error.strerror}")
+    except _TORN as error:
+        return SegmentFile(path.name, ignored=f"it is torn ({type(error).__name__}: {error})")
+    if ignored:
+        return SegmentFile(path.name, ignored=ignored)
+    return _read_manifest(path.name, manifest)
+
+
+def _why_ignored(path: Path, manifest: Any, members: Mapping[str, str], run_id: str) -> str:
+    if manifest["format"] != FORMAT:
+        return "it is no segment"
+    if manifest["run_id"] != run_id:
+        return f"it belongs to run {manifest['run_id']!r}"
+    if manifest["version"] != VERSION:
+        return ""
+    if manifest["sha256"] != members:
+        return "its checksums do not match"
+    if f"{manifest['segment']:06d}.zip" != path.name:
+        return f"it is a copy of segment {manifest['segment']}"
+    return ""
+
+
+def _read_zip(path: Path) -> tuple[Any, dict[str, str]]:
+    """The manifest, and the checksums of all other members as they are on the disk."""
+    with zipfile.ZipFile(path) as archive:
+        names = archive.namelist()
+        if len(set(names)) != len(names):
+            raise zipfile.BadZipFile("two members have one name")
+        members = {name: _sha256(archive, name) for name in names if name != "manifest.json"}
+        return json.loads(archive.read("manifest.json")), members
+
+
+def _sha256(archive: zipfile.ZipFile, name: str) -> str:
+    digest = hashlib.sha256()
+    with archive.open(name) as member:
+        while block := member.read(_BLOCK_BYTES):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def _read_manifest(name: str, manifest: Mapping[str, Any]) -> SegmentFile:
+    if manifest["version"] != VERSION:
+        why = f"version {manifest['version']!r} of the format is not known here"
+        return SegmentFile(name, error=why)
+    try:
+        place = (manifest["segment"], str(manifest["dataset"]))
+        done = tuple(_read_range(*place, row) for row in manifest["done"])
+        rows = ([row[key] for key in _KEYS] for row in manifest["failed"])
+        failed = tuple(_read_range(*place, row) for row in rows)
+    except (KeyError, TypeError, ValueError) as error:
+        why = f"its manifest makes no sense ({type(error).__name__}: {error})"
+        return SegmentFile(name, error=why)
+    if done and "value/value.json" not in manifest["sha256"]:
+        return SegmentFile(name, error="it lists events and holds no value")
+    return SegmentFile(name, done=done, failed=failed)
+
+
+_KEYS = ("uuid", "k", "n", "start", "stop")
+
+
+def _read_range(segment: int, dataset: str, row: list[Any]) -> DoneRange:
+    uuid, *numbers = row
+    k, n, start, stop = numbers
+    if not isinstance(uuid, str) or any(type(number) is not int for number in numbers):
+        raise TypeError(f"{row!r} is not [uuid, k, n, start, stop]")
+    if not (0 <= k < n and 0 <= start <= stop):
+        raise ValueError(f"{row!r} is no part of a file")
+    return DoneRange(segment, dataset, uuid, k, n, start, stop)
