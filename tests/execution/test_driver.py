@@ -292,7 +292,7 @@ def test_a_chunk_that_kills_its_workers_is_written_off_and_the_others_are_done(t
     segments = list(read_segments(directory, RUN_ID))
     failure = next(f for segment in segments for f in segment.manifest.failed)
     assert failure.code == WorkersLostError.code
-    assert failure.attempt == 3
+    assert failure.attempt == 2
 
 
 def test_outputs_that_cannot_be_added_end_the_run_and_nothing_doubtful_is_kept(tmp_path):

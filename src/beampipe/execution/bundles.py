@@ -66,7 +66,7 @@ class Bundle:
     budget_s : float
         After so long the rest is handed back [s]; the first chunk is always done.
     attempt : int
-        Counts from 1; more for chunks whose bundle was lost.
+        Counts from 1; more for chunks whose worker died.
     """
 
     number: int
@@ -75,13 +75,17 @@ class Bundle:
     budget_s: float
     attempt: int = 1
 
+    @property
+    def is_suspect(self) -> bool:
+        """Whether its chunks were on a worker that died; then it runs alone."""
+        return self.attempt > 1
+
 
 @dataclass(slots=True)
 class _Workbench:
-    """The processor and the open trees of one thread of one worker."""
+    """The open trees of one thread of one worker, and what was returned last."""
 
     digest: str
-    processor: Processor
     reader: Reader
     last_output: Any = None
 
@@ -124,6 +128,13 @@ def _workbench(context: RunContext) -> _Workbench:
     from beampipe.reading.reader import Reader
 
     tune_allocator()
+    _, schema = _unpack(context)
+    bench = _Workbench(context.digest, Reader(schema))
+    _LOCAL.bench = bench
+    return bench
+
+
+def _unpack(context: RunContext) -> tuple[Processor, type | None]:
     try:
         processor, schema = cloudpickle.loads(context.payload)
     except Exception as error:  # unpickling runs code of any class
@@ -132,9 +143,7 @@ def _workbench(context: RunContext) -> _Workbench:
             why=f"{type(error).__name__}: {error}",
             fix="the worker's environment must have the modules that the processor imports",
         ) from error
-    bench = _Workbench(context.digest, processor, Reader(schema))
-    _LOCAL.bench = bench
-    return bench
+    return processor, schema
 
 
 def _do_chunk(
@@ -144,8 +153,11 @@ def _do_chunk(
     data: ChunkEvents | None = None
     try:
         data = bench.reader.read(chunk, context.metadata.get(folder.dataset, {}))
+        # A fresh processor for every chunk, as coffea has it: one that counts in `self` would
+        # otherwise return the chunks before along with this one.
+        processor, _ = _unpack(context)
         opened = time.perf_counter()
-        output = bench.processor.process(data.events)
+        output = processor.process(data.events)
         check_output(output)
         output = materialize(output)
         done = time.perf_counter()

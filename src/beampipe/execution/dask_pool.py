@@ -44,7 +44,15 @@ class DaskPool:
         self._n_merges = 0
         self._counted_at = -_COUNT_EVERY_S
         self._threads: dict[str, int] = {}
-        self._context = self._submit(_keep, context, kind="context", number=0, priority=_MERGE)
+        self._run_context = context
+        self._n_contexts = 0
+        self._context = self._submit_context()
+
+    def _submit_context(self) -> Future[Any]:
+        self._n_contexts += 1
+        return self._submit(
+            _keep, self._run_context, kind="context", number=self._n_contexts, priority=_MERGE
+        )
 
     def _submit(self, function: Any, *args: Any, kind: str, number: int, priority: int) -> Future[Any]:
         with warnings.catch_warnings():
@@ -61,6 +69,8 @@ class DaskPool:
     def submit(self, bundle: Bundle) -> Key:
         """Send a bundle off; its summary follows as soon as it is done."""
         number = bundle.number
+        if self._context.status in {"cancelled", "lost", "error"}:  # the cluster was restarted
+            self._context = self._submit_context()
         partial = self._submit(
             run_bundle, self._context, bundle, kind="bundle", number=number, priority=_BUNDLE
         )
@@ -87,14 +97,13 @@ class DaskPool:
                 fix="start a cluster and `beampipe resume` the run; what is committed is kept",
             )
         ended = {key: future for key in keys if (future := self._summaries.pop(key, None))}
-        good = [key for key, future in ended.items() if future.status == "finished"]
-        answers: dict[Key, Any] = {}
-        # A worker may die between the end of a summary and this line.
-        gathered = self._client.gather([ended[key] for key in good], errors="skip")
-        if len(gathered) == len(good):
-            answers = dict(zip(good, gathered, strict=True))
+        good = {key: future for key, future in ended.items() if future.status == "finished"}
+        # A worker may die between the end of a summary and this line: None for those.
+        answers = self._client.gather(good, errors="skip")
         return [
-            Finished(key, answers[key]) if key in answers else Lost(key, _reason(future))
+            Lost(key, _reason(future))
+            if (summary := answers.get(key)) is None
+            else Finished(key, summary)
             for key, future in ended.items()
         ]
 
@@ -167,6 +176,6 @@ def _reason(future: Future[Any]) -> BaseException:
         error = future.exception()
         if isinstance(error, BaseException):
             return error
-    return WorkersLostError(
+    return PartialLostError(
         "A bundle was lost.", why=f"Dask says {future.status!r}", fix="it is done again"
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from beampipe.datasets.model import Chunk
@@ -50,35 +50,51 @@ class Dispatcher:
     n_chunks: int
     pace: Pace = field(default_factory=Pace)
     _stream: Iterator[Chunk] | None = None
-    _again: deque[tuple[Chunk, int]] = field(default_factory=deque)
+    _again: deque[Chunk] = field(default_factory=deque)
+    _suspects: deque[tuple[Chunk, ...]] = field(default_factory=deque)
     _ahead: Chunk | None = None
     _taken: int = 0
     _number: int = 0
 
-    def give_back(self, chunks: Collection[Chunk], *, attempt: int = 1) -> None:
+    def give_back(self, chunks: Collection[Chunk]) -> None:
         """Put chunks in line again, before all others."""
-        self._again.extendleft((chunk, attempt) for chunk in reversed(list(chunks)))
+        self._again.extendleft(reversed(list(chunks)))
+
+    def suspect(self, chunks: Collection[Chunk]) -> None:
+        """Put chunks aside whose worker died, to go out alone when all others are done.
+
+        A worker's death speaks against everything that was on it, so who is to blame shows only
+        when nothing else runs: a bundle that passes is innocent, one that kills again comes
+        back here in halves, and a single chunk that does is guilty.
+        """
+        self._suspects.append(tuple(chunks))
 
     @property
     def n_left(self) -> int:
         """Chunks that have not gone out, or have come back undone."""
-        return self.n_chunks - self._taken + len(self._again)
+        aside = sum(map(len, self._suspects))
+        return self.n_chunks - self._taken + len(self._again) + aside
 
     def next_bundle(self, n_threads: int) -> Bundle | None:
-        """The next bundle, None when nothing is left to send."""
-        if self.n_left == 0:
-            return None
+        """The next bundle, None when nothing but suspects is left."""
         size = self._size(max(n_threads, 1))
-        chunks, attempt = self._take_again(size) if self._again else (self._take_new(size), 1)
-        if not chunks:
+        chunks = self._take_again(size) if self._again else self._take_new(size)
+        return self._make_bundle(chunks) if chunks else None
+
+    def next_suspect(self) -> Bundle | None:
+        """The next bundle that is to run alone."""
+        if not self._suspects:
             return None
+        return self._make_bundle(self._suspects.popleft(), is_suspect=True)
+
+    def _make_bundle(self, chunks: Sequence[Chunk], *, is_suspect: bool = False) -> Bundle:
         self._number += 1
         return Bundle(
             number=self._number,
             dataset=chunks[0].plan.file.dataset,
             chunks=tuple(chunks),
             budget_s=3 * TARGET_S,
-            attempt=attempt,
+            attempt=2 if is_suspect else 1,
         )
 
     def _size(self, n_threads: int) -> int:
@@ -89,16 +105,12 @@ class Dispatcher:
         least = _LEAST_S / max(self.pace.chunk_s, 1e-4)
         return int(max(1, min(in_time, max(to_the_end, least), _MOST_CHUNKS)))
 
-    def _take_again(self, size: int) -> tuple[list[Chunk], int]:
-        chunk, attempt = self._again.popleft()
-        taken = [chunk]
-        # What was lost once goes out alone, so that the guilty one is found.
-        while attempt == 1 and self._again and len(taken) < size:
-            following, its_attempt = self._again[0]
-            if its_attempt != 1 or following.plan.file.dataset != chunk.plan.file.dataset:
-                break
-            taken.append(self._again.popleft()[0])
-        return taken, attempt
+    def _take_again(self, size: int) -> list[Chunk]:
+        taken = [self._again.popleft()]
+        name = taken[0].plan.file.dataset
+        while self._again and len(taken) < size and self._again[0].plan.file.dataset == name:
+            taken.append(self._again.popleft())
+        return taken
 
     def _take_new(self, size: int) -> list[Chunk]:
         if self._stream is None:

@@ -171,14 +171,20 @@ class Driver:
             # Until the pace is known every bundle is one chunk: just enough to start with, yet
             # enough waiting work that an adaptive cluster at zero scales up (see FACTS).
             window = 4 * threads or 64
-        while len(self._out) < window:
+        is_suspect_out = any(out.bundle.is_suspect for out in self._out.values())
+        while len(self._out) < window and not is_suspect_out:
             bundle = self.dispatcher.next_bundle(threads)
             if bundle is None:
                 break
-            chunks = {(chunk.plan.file.uuid, chunk.k): chunk for chunk in bundle.chunks}
-            self._out[self.pool.submit(bundle)] = _Out(bundle, chunks)
-            self._count("bundles_sent", 1)
+            self._send(bundle)
+        if not self._out and (suspect := self.dispatcher.next_suspect()):
+            self._send(suspect)
         return bool(self._out)
+
+    def _send(self, bundle: Bundle) -> None:
+        chunks = {(chunk.plan.file.uuid, chunk.k): chunk for chunk in bundle.chunks}
+        self._out[self.pool.submit(bundle)] = _Out(bundle, chunks)
+        self._count("bundles_sent", 1)
 
     def _take(self, event: Finished | Lost) -> None:
         out = self._out.pop(event.key, None)
@@ -194,7 +200,7 @@ class Driver:
     def _take_finished(self, event: Finished, out: _Out) -> None:
         summary = event.summary
         back = [out.chunks.pop(key) for key in summary.remainder]
-        self.dispatcher.give_back(back, attempt=out.bundle.attempt)
+        self.dispatcher.give_back(back)
         self.dispatcher.pace.learn(summary.metrics.get("bundle_s", 0.0), len(out.chunks))
         manifest = summary.manifest
         self._held[manifest.dataset].append(_Held(event.key, manifest, out.chunks))
@@ -205,7 +211,7 @@ class Driver:
             self._strike(failure)
 
     def _take_lost(self, event: Lost, out: _Out) -> None:
-        """A bundle whose task failed: its chunks go out again, alone, a few times."""
+        """A bundle whose task failed: its chunks go out again, and alone if it killed."""
         self.pool.release([event.key])
         if isinstance(event.error, (AccumulationError, ProcessorOutputError, LedgerError)):
             # What the processor returned may have reached partials that are still held.
@@ -213,15 +219,22 @@ class Driver:
             self._stop = event.error
             return
         self._count("bundles_lost", 1)
-        if out.bundle.attempt < _ATTEMPTS:
-            chunks = list(out.chunks.values())
-            self.dispatcher.give_back(chunks, attempt=out.bundle.attempt + 1)
-            return
-        self._write_off(out, event.error)
+        chunks = list(out.chunks.values())
+        if isinstance(event.error, PartialLostError):
+            # A result that went down with its worker says nothing against its chunks.
+            self.dispatcher.give_back(chunks)
+        elif not out.bundle.is_suspect:
+            self.dispatcher.suspect(chunks)
+        elif len(chunks) > 1:
+            middle = len(chunks) // 2
+            self.dispatcher.suspect(chunks[:middle])
+            self.dispatcher.suspect(chunks[middle:])
+        else:
+            self._write_off(out, event.error)
 
     def _write_off(self, out: _Out, reason: BaseException) -> None:
         error = WorkersLostError(
-            "The worker that had this chunk was lost, every time.",
+            "The worker that had this chunk was lost, also when nothing else ran.",
             why=f"{type(reason).__name__}: {reason}",
             fix="look at the chunk with `beampipe reproduce`; it may need more memory",
         )

@@ -12,7 +12,7 @@ from __future__ import annotations
 import contextlib
 import json
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -99,15 +99,16 @@ class Ledger:
         """
         check_lease(directory, driver)
         ledger = cls(directory, run_id, driver)
-        own = max(_numbers(directory.claims), default=0) + 1
+        claimed = _numbers(directory.claims)
+        own = max(claimed, default=0) + 1
         ledger._claim(own)
         # From here on the former driver, if it lives, cannot commit another segment. The one
         # that it may have been writing counts if it is there now, and never if it is not.
-        claimants = _read_claimants(directory, own)
-        for number in range(1, own):
+        claimants = _read_claimants(directory, [*claimed, own])
+        for number in claimed:
             mark = _void_mark(directory, number)
             if not mark.exists() and not (
-                _is_undisputed(number, claimants)
+                (number + 1 == own or _is_undisputed(number, claimants))
                 and read_segment_if_whole(directory, run_id, number)
             ):
                 create_exclusive(mark, dump_json({"by": driver, **who_am_i()}))
@@ -165,10 +166,10 @@ class Ledger:
                 self.directory.lease_file.unlink()
 
 
-def _read_claimants(directory: RunDirectory, last: int) -> dict[int, Any]:
-    """Who claimed each number from 1 to `last`."""
+def _read_claimants(directory: RunDirectory, numbers: Iterable[int]) -> dict[int, Any]:
+    """Who claimed each of these numbers."""
     claimants: dict[int, Any] = {}
-    for number in range(1, last + 1):
+    for number in numbers:
         claim = _read_object(directory.claims / claim_name(number))
         # Empty where the claimant was killed, or found the disk full, in that very moment. As
         # a rule that is the one who made the claim before.
@@ -177,16 +178,15 @@ def _read_claimants(directory: RunDirectory, last: int) -> dict[int, Any]:
 
 
 def _is_undisputed(number: int, claimants: Mapping[int, Any]) -> bool:
-    """Whether no former driver may void a segment at any time after it was seen to be whole.
+    """Whether none of those who took the run over since may still void a segment.
 
     One that took over, saw no segment yet, and was stopped before it made its mark, may make
     it when it wakes up. Where that is possible the segment is better void at once, for all.
     """
-    following = claimants[number + 1]
+    following = claimants.get(number + 1)
     return (
-        number + 1 == len(claimants)  # nobody else took over from its driver
-        or following == claimants[number]  # its driver went on: it is whole, for everyone
-        or following == claimants[number + 2]  # who took over has committed, so had looked
+        following == claimants[number]  # its driver went on: it is whole, for everyone
+        or following == claimants.get(number + 2)  # who took over has committed, so had looked
     )
 
 

@@ -42,15 +42,16 @@ def pickle_processor(processor: Processor, schema: Any) -> bytes:
 
 
 def _find_unpicklable(target: Any, modules: list[types.ModuleType]) -> str:
-    """Name the first global that stands in the way; empty where it is something else."""
-    places = [(module.__name__, vars(module)) for module in modules]
-    places.insert(0, (getattr(target, "__module__", ""), getattr(target, "__globals__", {})))
+    """Name the first global that cannot be pickled; empty where it is something else."""
+    target = getattr(target, "func", target)
+    places = [(getattr(target, "__module__", ""), getattr(target, "__globals__", {}))]
+    places += [(module.__name__, vars(module)) for module in modules]
     for place, names in places:
         for name, value in list(names.items()):
             if name.startswith("__") or isinstance(value, (types.ModuleType, type)):
                 continue
             if not callable(value) and not _is_picklable(value):
-                return f"it is {name!r} in {place}"
+                return f"probably {name!r} in {place}"
     return ""
 
 

@@ -26,6 +26,8 @@ MALLOC = {
 ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
 # At Dask's 1.1 every small task waits for a round trip to the scheduler.
 _SATURATION = 10
+# A worker's death is held against what was on it; the second one sends it to run alone.
+_DEATHS = 1
 
 
 @contextlib.contextmanager
@@ -47,6 +49,7 @@ def embedded_client(
     settings = {
         "distributed.nanny.pre-spawn-environ": {**MALLOC, **ONE_THREAD},
         "distributed.scheduler.worker-saturation": _SATURATION,
+        "distributed.scheduler.allowed-failures": _DEATHS,
     }
     with (
         tempfile.TemporaryDirectory(prefix="beampipe-", ignore_cleanup_errors=True) as scratch,

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal
 from beampipe.execution.engine import load_job
 from beampipe.execution.runs_index import find_run
 from beampipe.results.result import RunResult
-from beampipe.runs.run import ON_ERROR, RunOptions, check_choice, drive
+from beampipe.runs.run import ON_ERROR, RunOptions, check_choice, check_client, drive
 from beampipe.settings import load_settings
 
 if TYPE_CHECKING:
@@ -52,6 +52,7 @@ def resume(
         ``run-held``: its driver is still at work.
     """
     check_choice("on_error", on_error, ON_ERROR)
+    check_client(client)
     begun = time.monotonic()
     job = load_job(find_run(run_dir))
     settings = load_settings(

@@ -177,6 +177,7 @@ def run_with_options(
     """`run`, with its options gathered."""
     from beampipe.reading.schemas import resolve_schema, schema_name
 
+    check_client(client)
     begun = time.monotonic()
     loaded = load_processor(processor, options.params)
     plan = plan_run(fileset, options)
@@ -286,8 +287,6 @@ def open_pool(
     dashboard : str
         Link to Dask's dashboard, or empty.
     """
-    if isinstance(client, str):
-        check_choice("client", client, (INLINE,))
     if isinstance(client, str) or (client is None and options.workers == 0):
         yield InlinePool(context), ""
         return
@@ -298,25 +297,26 @@ def open_pool(
         with embedded_client(options.workers, limit) as own:
             yield DaskPool(own, context), own.dashboard_link
         return
-    check_client(client)
     yield DaskPool(client, context), str(client.dashboard_link or "")
 
 
 def check_client(client: Any) -> None:
-    """Refuse what is no synchronous, connected Dask client.
+    """Refuse what is neither "inline" nor a synchronous, connected Dask client.
 
     Raises
     ------
     ArgumentError
         ``run-argument``
     """
+    if client is None or client == INLINE:
+        return
     from distributed import Client
     from distributed.deploy import Cluster
 
     if isinstance(client, Cluster):
         reason, fix = "it is a cluster", "pass client=cluster.get_client()"
     elif not isinstance(client, Client):
-        reason, fix = f"it is a {type(client).__name__}", "pass a distributed.Client"
+        reason, fix = f"it is {client!r}", f"pass a distributed.Client, or {INLINE!r}"
     elif client.asynchronous:
         reason, fix = "it is asynchronous", "pass Client(address, asynchronous=False)"
     elif client.status != "running":

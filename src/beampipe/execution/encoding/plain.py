@@ -64,7 +64,7 @@ def _is_native(value: list[Any]) -> bool:
     kinds = set(map(type, value))
     if kinds == {float}:
         return all(map(math.isfinite, value))
-    return kinds == {int} and -_EXACT_INT <= min(value) and max(value) <= _EXACT_INT
+    return kinds == {int} and min(value) >= -_EXACT_INT and max(value) <= _EXACT_INT
 
 
 def encode_items(value: Any, encode: Encode) -> Node:
