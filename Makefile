@@ -75,7 +75,8 @@ docs: $(VENV)/.stamp-docs ## Build the documentation into docs/_build/html, warn
 
 .PHONY: bench
 bench: $(VENV)/.stamp-run ## Measure Beampipe against what one would use instead
-	$(BIN)/python benchmarks/run.py
+	$(BIN)/python benchmarks/planning.py
+	$(BIN)/python benchmarks/demo_rate.py
 
 .PHONY: constraints
 constraints: | $(BIN)/python ## Choose the newest versions of everything again (constraints.txt)

@@ -36,7 +36,7 @@ def cluster():
     with LocalCluster(
         n_workers=2,
         threads_per_worker=1,
-        dashboard_address=None,
+        dashboard_address=":0",
         silence_logs=50,
     ) as cluster:
         yield cluster
@@ -74,7 +74,7 @@ def test_a_given_client_is_used_and_left_alone(cluster, samples, expected, tmp_p
 def test_workers_with_several_threads(samples, expected, tmp_path):
     with (
         LocalCluster(
-            n_workers=1, threads_per_worker=3, processes=False, dashboard_address=None
+            n_workers=1, threads_per_worker=3, processes=False, dashboard_address=":0"
         ) as cluster,
         Client(cluster) as client,
     ):
@@ -84,7 +84,7 @@ def test_workers_with_several_threads(samples, expected, tmp_path):
 def test_adapt_scales_up_from_nothing(samples, expected, tmp_path):
     with (
         LocalCluster(
-            n_workers=0, threads_per_worker=1, dashboard_address=None, silence_logs=50
+            n_workers=0, threads_per_worker=1, dashboard_address=":0", silence_logs=50
         ) as cluster,
         Client(cluster) as client,
     ):

@@ -54,7 +54,9 @@ class DaskPool:
             _keep, self._run_context, kind="context", number=self._n_contexts, priority=_MERGE
         )
 
-    def _submit(self, function: Any, *args: Any, kind: str, number: int, priority: int) -> Future[Any]:
+    def _submit(
+        self, function: Any, *args: Any, kind: str, number: int, priority: int
+    ) -> Future[Any]:
         with warnings.catch_warnings():
             # The context may hold a large correction set; it is sent once, and that is meant.
             warnings.filterwarnings("ignore", message="Sending large graph")

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import os
 import signal
+import socket
 import sys
 import tempfile
-import warnings
 from collections.abc import Iterator
 from multiprocessing import resource_tracker
 from typing import TYPE_CHECKING
@@ -28,6 +27,8 @@ ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_
 _SATURATION = 10
 # A worker's death is held against what was on it; the second one sends it to run alone.
 _DEATHS = 1
+_HERE = "127.0.0.1"
+_DASHBOARD_PORT = 8787
 
 
 @contextlib.contextmanager
@@ -44,6 +45,7 @@ def embedded_client(
         Per worker [bytes]; by default the machine's memory is shared out.
     """
     import dask
+    from dask.system import CPU_COUNT
     from distributed import Client, LocalCluster
 
     settings = {
@@ -55,15 +57,14 @@ def embedded_client(
         tempfile.TemporaryDirectory(prefix="beampipe-", ignore_cleanup_errors=True) as scratch,
         dask.config.set(settings),
         _hidden_main(),
-        _quiet(),
     ):
         with _shielded_from_interrupt():
             cluster = LocalCluster(
-                n_workers=n_workers or len(os.sched_getaffinity(0)),
+                n_workers=n_workers or CPU_COUNT,
                 threads_per_worker=1,
                 memory_limit=memory_limit or "auto",
-                host="127.0.0.1",
-                dashboard_address="127.0.0.1:8787",
+                host=_HERE,
+                dashboard_address=f"{_HERE}:{find_dashboard_port()}",
                 local_directory=scratch,
                 silence_logs=logging.CRITICAL,
             )
@@ -108,9 +109,11 @@ def _shielded_from_interrupt() -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-@contextlib.contextmanager
-def _quiet() -> Iterator[None]:
-    with warnings.catch_warnings():
-        # A second cluster on the machine takes another port, and its link is shown.
-        warnings.filterwarnings("ignore", message="Port 8787 is already in use")
-        yield
+def find_dashboard_port() -> int:
+    """Dask's usual port if nobody has it, else 0 for any; the link is shown."""
+    with socket.socket() as probe:
+        try:
+            probe.bind((_HERE, _DASHBOARD_PORT))
+        except OSError:
+            return 0
+    return _DASHBOARD_PORT

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -58,7 +57,9 @@ class Trial:
     @property
     def n_cores(self) -> int:
         """Cores that this process may use."""
-        return len(os.sched_getaffinity(0))
+        from dask.system import CPU_COUNT  # what containers and affinity leave of them
+
+        return int(CPU_COUNT)
 
 
 def try_run(

@@ -1,0 +1,127 @@
+"""A chunk as a plain record of its branches, each loaded when it is first used."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import awkward as ak
+
+from beampipe.reading.faults import MappedReadErrors
+from beampipe.reading.layouts import is_rntuple, layout_key
+from beampipe.reading.loading import ColumnLoader
+from beampipe.reading.recent import RecentlyUsed
+from beampipe.reading.trees import OpenTree, paused_collector
+
+_RECORD = "BeampipeBranches"
+_KEPT_LAYOUTS = 8
+
+
+class BranchArray(ak.Array):  # type: ignore[misc]  # awkward ships no types
+    """Branches of one chunk, with the metadata of its dataset."""
+
+    @property
+    def metadata(self) -> dict[str, Any]:
+        """Same as coffea's ``events.metadata``."""
+        found: dict[str, Any] = self.layout.purelist_parameter("metadata")
+        return found
+
+
+@dataclass(frozen=True, slots=True)
+class _Layout:
+    """The form of a record of branches, and which buffer of which branch each key stands for."""
+
+    form: Any
+    buffers: tuple[tuple[str, str, int, Any], ...]
+
+
+class BranchesBuilder:
+    """Builds plain records of branches; forms are kept per layout of columns."""
+
+    def __init__(self) -> None:
+        self._kept: RecentlyUsed[str, _Layout] = RecentlyUsed(_KEPT_LAYOUTS)
+
+    def build(self, opened: OpenTree, loader: ColumnLoader, metadata: Mapping[str, Any]) -> Any:
+        """Give the branches of a chunk.
+
+        Parameters
+        ----------
+        opened : OpenTree
+            The chunk's tree.
+        loader : ColumnLoader
+            The chunk's columns.
+        metadata : mapping
+            What ``events.metadata`` is to hold.
+
+        Returns
+        -------
+        awkward.Array
+            Fields are named as in uproot's ``tree.arrays()``; branches that uproot cannot read
+            as arrays are left out.
+
+        Raises
+        ------
+        ChunkUnreadableError
+            ``reading-chunk-unreadable``: the tree's own description cannot be read.
+        """
+        layout = self._kept.get(layout_key(opened), lambda: self._make(opened, loader))
+        container = {
+            key: partial(_load_buffer, loader, name, index, dtype)
+            for key, name, index, dtype in layout.buffers
+        }
+        with paused_collector():
+            record = ak.from_buffers(
+                layout.form, loader.stop - loader.start, container, highlevel=False
+            )
+        parameters = {"__record__": _RECORD, "metadata": dict(metadata)}
+        record = ak.contents.RecordArray(
+            record.contents, record.fields, length=record.length, parameters=parameters
+        )
+        return ak.Array(record, behavior={("*", _RECORD): BranchArray})
+
+    def _make(self, opened: OpenTree, loader: ColumnLoader) -> _Layout:
+        entries = (loader.start, loader.stop)
+        with MappedReadErrors(opened, entries=entries), paused_collector():
+            return _make_layout(opened.tree)
+
+
+def _make_layout(tree: Any) -> _Layout:
+    form = ak.forms.form.form_with_unique_keys(_record_form(tree), ("branches",))
+    buffers = [
+        (key, name, index, dtype)
+        for name, content in zip(form.fields, form.contents, strict=True)
+        for index, (key, dtype) in enumerate(content.expected_from_buffers().items())
+    ]
+    return _Layout(form, tuple(buffers))
+
+
+def _record_form(tree: Any) -> Any:
+    if is_rntuple(tree):
+        return tree.arrays(virtual=True, array_cache=None).layout.form
+    return tree.arrays(virtual=True, filter_branch=_is_readable).layout.form
+
+
+def _is_readable(branch: Any) -> bool:
+    from uproot.interpretation.grouped import AsGrouped
+    from uproot.interpretation.identify import UnknownInterpretation
+    from uproot.interpretation.objects import CannotBeAwkward
+
+    interpretation = branch.interpretation
+    if isinstance(interpretation, UnknownInterpretation):
+        return False
+    if isinstance(interpretation, AsGrouped):
+        return all(_is_readable(child) for child in branch.branches)
+    try:
+        interpretation.awkward_form(None)
+    except CannotBeAwkward:
+        return False
+    return True
+
+
+def _load_buffer(loader: ColumnLoader, name: str, index: int, dtype: Any) -> Any:
+    """Give one buffer of a branch; the first to be asked for loads the whole branch."""
+    form, _, buffers = ak.to_buffers(loader.load(name))
+    key = list(form.expected_from_buffers())[index]
+    return buffers[key].astype(dtype, copy=False)

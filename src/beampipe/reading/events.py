@@ -1,0 +1,242 @@
+"""NanoEvents of a chunk, as coffea's Runner builds them, with the form and the schema kept."""
+
+from __future__ import annotations
+
+import copy
+import logging
+import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from functools import partial
+from typing import Any, NamedTuple
+
+import awkward as ak
+from coffea.nanoevents import BaseSchema, NanoEventsFactory
+from coffea.nanoevents.mapping.uproot import TrivialUprootOpener, UprootSourceMapping
+from coffea.nanoevents.schemas import EDM4HEPSchema
+from coffea.nanoevents.schemas.edm4hep import podio_collection_types
+from coffea.nanoevents.util import tuple_to_key
+
+from beampipe.datasets.file_errors import describe_error
+from beampipe.datasets.urls import show_url
+from beampipe.errors import SchemaError
+from beampipe.reading.faults import MappedReadErrors
+from beampipe.reading.layouts import layout_key
+from beampipe.reading.loading import ColumnLoader
+from beampipe.reading.recent import RecentlyUsed
+from beampipe.reading.trees import OpenTree, paused_collector
+
+_log = logging.getLogger(__name__)
+_KEPT_LAYOUTS = 8
+_KEPT_SCHEMAS = 16
+# What schemas raise, on purpose or by assuming, over columns that are not theirs.
+_MISFITS = (AssertionError, AttributeError, LookupError, RuntimeError, TypeError, ValueError)
+
+
+class ChunkMapping(UprootSourceMapping):  # type: ignore[misc]  # coffea ships no types
+    """coffea's own mapping, whose columns come through a `ColumnLoader`."""
+
+    def __init__(self, loader: ColumnLoader, opened: OpenTree) -> None:
+        super().__init__(
+            TrivialUprootOpener({opened.uuid: opened.url}),
+            loader.start,
+            loader.stop,
+            cache={},
+            file_handle=opened.tree.file,
+            use_ak_forth=True,
+            virtual=True,
+        )
+        self._loader = loader
+
+    def _column_source(self, uuid: str, path_in_source: str) -> None:
+        """Hold no tree here: what outlives its chunk must not keep a file open."""
+
+    def get_column_handle(self, columnsource: None, name: str, allow_missing: Any) -> str | None:
+        """Give the name only: the branch is looked up where failures are told apart."""
+        del columnsource
+        return None if allow_missing and not self._loader.has(name) else name
+
+    def extract_column(
+        self,
+        columnhandle: str | None,
+        start: int,
+        stop: int,
+        allow_missing: Any,
+        use_ak_forth: Any = None,
+    ) -> Any:
+        """Give a column of the chunk; coffea's own code finishes what uproot reads."""
+        extract = partial(
+            super().extract_column,
+            start=start,
+            stop=stop,
+            allow_missing=allow_missing,
+            use_ak_forth=use_ak_forth,
+        )
+        if columnhandle is None:
+            return extract(None)
+
+        def finish(array: Any) -> Any:
+            # Handed over as if coffea had preloaded it, so that it gets coffea's own treatment.
+            self.preloaded_arrays = {columnhandle: _Whole(array)}
+            return trim_lists(extract(_Named(columnhandle)))
+
+        return self._loader.load(columnhandle, finish=finish)
+
+
+class _Named(NamedTuple):
+    """As much of a branch as coffea asks of one that was preloaded."""
+
+    name: str
+
+
+class _Whole:
+    """An array whose every slice is all of it: coffea slices by the file's entry numbers."""
+
+    def __init__(self, array: Any) -> None:
+        self._array = array
+
+    def __getitem__(self, entries: slice) -> Any:
+        return self._array
+
+
+def trim_lists(array: Any) -> Any:
+    """Cut off what lies behind the end of an array's last list.
+
+    uproot leaves the rest of the cluster there when it reads a part of one from an RNTuple, and
+    coffea's kernels for ``GenPart.distinctParent`` and its like then stumble over it.
+
+    Parameters
+    ----------
+    array : awkward.Array
+        A column as coffea's mapping gives it.
+
+    Returns
+    -------
+    awkward.Array
+        Of the same values.
+    """
+    layout = array.layout
+    trimmed = _trim(layout)
+    return array if trimmed is layout else ak.Array(trimmed)
+
+
+def _trim(layout: Any) -> Any:
+    if not isinstance(layout, ak.contents.ListOffsetArray):
+        return layout
+    end = int(layout.offsets[-1])
+    whole = layout.content if layout.content.length == end else layout.content[:end]
+    content = _trim(whole)
+    return layout if content is layout.content else layout.copy(content=content)
+
+
+class _KeptSchema(NamedTuple):
+    """A schema of one layout and dataset, and what it added to the metadata (NanoAOD's version)."""
+
+    schema: BaseSchema
+    added: dict[str, Any]
+
+
+class NanoEventsBuilder:
+    """Builds NanoEvents of one schema, whose parts are kept per layout of columns.
+
+    Parameters
+    ----------
+    schema : type
+        A class deriving from coffea's ``BaseSchema``.
+    """
+
+    def __init__(self, schema: type) -> None:
+        self._schema = schema
+        self._forms: RecentlyUsed[str, dict[str, Any]] = RecentlyUsed(_KEPT_LAYOUTS)
+        self._schemas: RecentlyUsed[tuple[str, Any], _KeptSchema] = RecentlyUsed(_KEPT_SCHEMAS)
+
+    def build(self, opened: OpenTree, loader: ColumnLoader, metadata: Mapping[str, Any]) -> Any:
+        """Give the events of a chunk.
+
+        Parameters
+        ----------
+        opened : OpenTree
+            The chunk's tree.
+        loader : ColumnLoader
+            The chunk's columns.
+        metadata : mapping
+            What ``events.metadata`` is to hold.
+
+        Returns
+        -------
+        awkward.Array
+            NanoEvents, whose columns load when they are used.
+
+        Raises
+        ------
+        SchemaError
+            ``reading-schema``: the schema does not fit the file's columns.
+        ChunkUnreadableError
+            ``reading-chunk-unreadable``: the tree's own description cannot be read.
+        """
+        schema = self._schema_for(opened, metadata)
+        mapping = ChunkMapping(loader, opened)
+        partition = (opened.uuid, opened.tree.object_path, f"{loader.start}-{loader.stop}")
+        factory = NanoEventsFactory(schema, mapping, tuple_to_key(partition), mode="virtual")
+        with paused_collector():
+            return factory.events()
+
+    def _schema_for(self, opened: OpenTree, metadata: Mapping[str, Any]) -> BaseSchema:
+        """Give the kept schema with this chunk's metadata in its form.
+
+        A schema may look at the dataset's name and metadata, so one is kept per dataset.
+        """
+        key = (layout_key(opened), metadata.get("dataset"))
+        kept = self._schemas.get(key, lambda: self._make_schema(opened, metadata))
+        about = {"metadata": {**metadata, **kept.added}}
+        schema = copy.copy(kept.schema)
+        # The form itself is shared by all chunks; nothing but its outermost parameters is theirs.
+        schema._form = schema.form | {"parameters": schema.form["parameters"] | about}  # noqa: SLF001
+        return schema
+
+    def _make_schema(self, opened: OpenTree, metadata: Mapping[str, Any]) -> _KeptSchema:
+        form = self._forms.get(layout_key(opened), lambda: self._base_form(opened))
+        with _quietly(f"{self._schema.__name__} on {opened.url}"), paused_collector():
+            form = copy.deepcopy(form)
+            form["parameters"]["metadata"] = dict(metadata)
+            try:
+                schema = self._schema(form)
+            except _MISFITS as error:
+                raise self._misfit(opened, error) from error
+        told = schema.form["parameters"].get("metadata", {})
+        return _KeptSchema(schema, {key: told[key] for key in told if key not in metadata})
+
+    def _base_form(self, opened: OpenTree) -> dict[str, Any]:
+        tree, whole = opened.tree, (0, int(opened.tree.num_entries))
+        with (
+            _quietly(f"columns of {opened.url}"),
+            paused_collector(),
+            MappedReadErrors(opened, entries=whole),
+        ):
+            form: dict[str, Any] = UprootSourceMapping._extract_base_form(tree)  # noqa: SLF001
+            form["typenames"] = tree.typenames()
+            if issubclass(self._schema, EDM4HEPSchema):
+                form["podio_collection_types"] = podio_collection_types(tree)
+        return form
+
+    def _misfit(self, opened: OpenTree, error: Exception) -> SchemaError:
+        url = show_url(opened.url)
+        return SchemaError(
+            f"{self._schema.__name__} does not fit the columns of {url}.",
+            why=describe_error(error),
+            fix="use the schema that the file was made for, 'BaseSchema' or 'none'",
+            url=url,
+        )
+
+
+@contextmanager
+def _quietly(about: str) -> Iterator[None]:
+    """Log the warnings of coffea's schemas: the same ones for every chunk, in every worker.
+
+    A processor that makes warnings errors must not stumble over them either.
+    """
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        yield
+    for warning in caught:
+        _log.info("%s: %s", about, warning.message)

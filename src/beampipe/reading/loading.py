@@ -1,0 +1,175 @@
+"""One chunk's columns: each read once, when asked for, with the time and the bytes it took."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager, suppress
+from typing import Any
+
+from beampipe.datasets.urls import show_url
+from beampipe.errors import ChunkUnreadableError, FileChangedError, ReadingError
+from beampipe.reading.faults import MappedReadErrors
+from beampipe.reading.layouts import is_rntuple
+from beampipe.reading.trees import OpenTree
+
+
+class ColumnLoader:
+    """Loads the columns of one entry range of one open tree.
+
+    A column is kept until `close`, because a schema asks for the same counts and indices many
+    times.
+
+    Parameters
+    ----------
+    opened : OpenTree
+        The tree.
+    start, stop : int
+        Entry range.
+
+    Attributes
+    ----------
+    bytes_read : int
+        Bytes asked of the storage for columns so far.
+    read_s : float
+        Time spent fetching, decompressing and interpreting so far [s].
+    """
+
+    def __init__(self, opened: OpenTree, start: int, stop: int) -> None:
+        self.opened: OpenTree | None = opened
+        self.start = start
+        self.stop = stop
+        self.bytes_read = 0
+        self.read_s = 0.0
+        self._columns: dict[str, Any] = {}
+        self._fetched: dict[str, Any] = {}
+        self._touched: set[str] = set()
+
+    @property
+    def entries(self) -> tuple[int, int]:
+        """Entry range."""
+        return (self.start, self.stop)
+
+    @property
+    def touched(self) -> tuple[str, ...]:
+        """Columns asked for so far, sorted."""
+        return tuple(sorted(self._touched))
+
+    def load(self, name: str, *, finish: Callable[[Any], Any] | None = None) -> Any:
+        """Give a column, read now or before.
+
+        Parameters
+        ----------
+        name : str
+            Name of the branch or field.
+        finish : callable, optional
+            Makes what is kept of the array that uproot gives.
+
+        Returns
+        -------
+        Any
+            What `finish` gave, or uproot's array.
+
+        Raises
+        ------
+        ChunkUnreadableError
+            ``reading-chunk-unreadable``: its bytes cannot be fetched or decompressed.
+        FileChangedError
+            ``reading-file-changed``: the file was rewritten while it was read.
+        ReadingError
+            ``reading``: the chunk is closed.
+        """
+        self._touched.add(name)
+        if name in self._columns:
+            return self._columns[name]
+        opened = self._open_tree(name)
+        with self._accounted(opened), MappedReadErrors(opened, entries=self.entries, column=name):
+            array = self._fetched.pop(name, None)
+            array = self._read(opened.tree[name]) if array is None else array
+            column = array if finish is None else finish(array)
+        if opened.was_rewritten():
+            opened.is_suspect = True
+            raise FileChangedError(
+                f"{show_url(opened.url)} was rewritten while it was read.",
+                why="its size or modification time is not what it was when it was opened",
+                fix="let the file be finished, then plan and run again",
+                url=show_url(opened.url),
+            )
+        self._columns[name] = column
+        return column
+
+    def fetch(self, names: Collection[str]) -> None:
+        """Read columns of a tree of plain branches together, in the hope that they are wanted.
+
+        They count as touched only when they are asked for. A failure is left to be met again by
+        whoever asks for the column, if anybody does.
+        """
+        opened = self.opened
+        if opened is None or self.start == self.stop:
+            return
+        with (
+            suppress(ChunkUnreadableError),
+            self._accounted(opened),
+            MappedReadErrors(opened, entries=self.entries),
+        ):
+            self._fetched = opened.tree.arrays(
+                filter_branch=lambda branch: branch.name in names,
+                entry_start=self.start,
+                entry_stop=self.stop,
+                how=dict,
+            )
+
+    def has(self, name: str) -> bool:
+        """Tell whether the tree has such a column."""
+        return name in self._open_tree(name).tree
+
+    def close(self) -> None:
+        """Let go of the columns and of the tree."""
+        self._columns.clear()
+        self._fetched.clear()
+        self.opened = None
+
+    def _read(self, branch: Any) -> Any:
+        if self.start == self.stop:
+            return empty_column(branch)
+        return branch.array(entry_start=self.start, entry_stop=self.stop)
+
+    @contextmanager
+    def _accounted(self, opened: OpenTree) -> Iterator[None]:
+        began, bytes_before = time.perf_counter(), opened.requested_bytes
+        try:
+            yield
+        finally:
+            self.read_s += time.perf_counter() - began
+            self.bytes_read += opened.requested_bytes - bytes_before
+
+    def _open_tree(self, name: str) -> OpenTree:
+        if self.opened is None:
+            raise ReadingError(
+                f"Column {name!r} was asked for after its chunk was closed.",
+                why="columns load when they are first used, and this one never was",
+                fix="use ak.materialize(...) on what the processor returns",
+            )
+        return self.opened
+
+
+def empty_column(branch: Any) -> Any:
+    """Give a column without entries, of the type that reading would give, without reading.
+
+    uproot reads a basket even for an empty range.
+
+    Parameters
+    ----------
+    branch : uproot TBranch or RField
+
+    Returns
+    -------
+    awkward.Array
+    """
+    import awkward as ak  # loaded already where there are branches
+
+    if is_rntuple(branch):
+        form = branch.to_akform()[0].contents[0]
+    else:
+        form = branch.interpretation.awkward_form(None)
+    return ak.Array(form.length_zero_array())

@@ -1,0 +1,195 @@
+"""Reading chunks on a worker: the one interface through which the engine gets events."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Collection, Mapping
+from functools import partial
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
+
+from beampipe.datasets.chunks import chunk_range
+from beampipe.datasets.model import Chunk
+from beampipe.reading.ahead import LearnedColumns
+from beampipe.reading.boundaries import cluster_boundaries
+from beampipe.reading.columns import known_columns
+from beampipe.reading.loading import ColumnLoader
+from beampipe.reading.schemas import resolve_schema
+from beampipe.reading.trees import OpenTree, TreePool
+
+if TYPE_CHECKING:
+    from beampipe.reading.branches import BranchesBuilder
+    from beampipe.reading.events import NanoEventsBuilder
+
+
+class Opening(NamedTuple):
+    """What it took before the first column could be read, and what happens at the end."""
+
+    seconds: float
+    n_bytes: int
+    on_close: Callable[[tuple[str, ...]], None]
+
+
+class ChunkEvents:
+    """The events of one chunk, and what reading them took.
+
+    Attributes
+    ----------
+    events : awkward.Array
+        What the processor gets.
+    start, stop : int
+        Entry range.
+    url : str
+        The replica used.
+    open_s : float
+        Time spent opening, 0 where the tree was open already, and preparing the events [s].
+
+    Notes
+    -----
+    Columns load when they are first used, so a result that still holds unused ones must be
+    materialised before `close`.
+    """
+
+    def __init__(self, events: Any, loader: ColumnLoader, *, url: str, opening: Opening) -> None:
+        self.events = events
+        self.start = loader.start
+        self.stop = loader.stop
+        self.url = url
+        self.open_s = opening.seconds
+        self._loader = loader
+        self._on_close = opening.on_close
+        self._opening_bytes = opening.n_bytes
+
+    def columns(self) -> tuple[str, ...]:
+        """Give the columns touched so far, sorted."""
+        return self._loader.touched
+
+    def known_columns(self) -> tuple[str, ...]:
+        """Give the names a processor may ask for: ``"Muon"``, ``"Muon.pt"``, ..."""
+        return () if self.events is None else known_columns(self.events)
+
+    def bytes_read(self) -> int:
+        """Give the bytes asked of the storage for this chunk so far."""
+        return self._opening_bytes + self._loader.bytes_read
+
+    def read_s(self) -> float:
+        """Give the time spent loading columns so far [s]."""
+        return self._loader.read_s
+
+    def close(self) -> None:
+        """Let go of events, columns and tree."""
+        self.events = None
+        if self._loader.opened is not None:
+            self._on_close(self._loader.touched)
+            self._loader.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
+class Reader:
+    """Reads the chunks of a worker; one per worker thread.
+
+    Parameters
+    ----------
+    schema : str, type or None
+        As for `resolve_schema`.
+    max_open : int, default 4
+        Trees kept open.
+    uproot_options : mapping, optional
+        Passed to ``uproot.open``.
+    """
+
+    def __init__(
+        self,
+        schema: str | type | None,
+        *,
+        max_open: int = 4,
+        uproot_options: Mapping[str, Any] | None = None,
+    ) -> None:
+        self._pool = TreePool(max_open=max_open, uproot_options=uproot_options)
+        self._learned = LearnedColumns()
+        self._builder = _builder_for(resolve_schema(schema))
+
+    def read(
+        self, chunk: Chunk, metadata: Mapping[str, Any], *, avoid: Collection[str] = ()
+    ) -> ChunkEvents:
+        """Give the events of a chunk; their columns load when they are used.
+
+        Parameters
+        ----------
+        chunk : Chunk
+            What to read.
+        metadata : mapping
+            The dataset's own metadata, which ``events.metadata`` holds besides coffea's.
+        avoid : collection of str, optional
+            Replicas that gave trouble; they are tried last.
+
+        Returns
+        -------
+        ChunkEvents
+            To be closed when the processor is done with it.
+
+        Raises
+        ------
+        DatasetError
+            The file cannot be opened; the first replica's error.
+        FileChangedError
+            ``reading-file-changed``: the file is not the one that was planned.
+        ChunkUnreadableError
+            ``reading-chunk-unreadable``: the tree's own description cannot be read.
+        SchemaError
+            ``reading-schema``: the schema does not fit the file.
+        """
+        began = time.perf_counter()
+        opened = self._pool.get(chunk.plan.file, avoid=frozenset(avoid))
+        bytes_before = opened.requested_bytes if opened.chunks_served else 0
+        opened.chunks_served += 1
+        needs_borders = chunk.plan.n_chunks > 1 and chunk.plan.steps is None
+        start, stop = chunk_range(chunk, cluster_boundaries(opened) if needs_borders else None)
+        dataset = chunk.plan.file.dataset
+        loader = ColumnLoader(opened, start, stop)
+        about = _describe(chunk, opened, start, stop) | dict(metadata)
+        events = self._builder.build(opened, loader, about)
+        opening = Opening(
+            time.perf_counter() - began,
+            opened.requested_bytes - bytes_before,
+            partial(self._learned.learn, opened, dataset),
+        )
+        self._learned.fetch(opened, dataset, loader)
+        return ChunkEvents(events, loader, url=opened.url, opening=opening)
+
+    def close(self) -> None:
+        """Close every file."""
+        self._pool.close()
+
+
+def _builder_for(schema: type | None) -> BranchesBuilder | NanoEventsBuilder:
+    # coffea and awkward take a second to import: only where files are read.
+    if schema is None:
+        from beampipe.reading.branches import BranchesBuilder
+
+        return BranchesBuilder()
+    from beampipe.reading.events import NanoEventsBuilder
+
+    return NanoEventsBuilder(schema)
+
+
+def _describe(chunk: Chunk, opened: OpenTree, start: int, stop: int) -> dict[str, Any]:
+    """Give what coffea's Runner tells a processor about its chunk, in its order."""
+    return {
+        "dataset": chunk.plan.file.dataset,
+        "filename": opened.url,
+        "treename": chunk.plan.file.treename,
+        "entrystart": start,
+        "entrystop": stop,
+        "fileuuid": opened.uuid,
+    }

@@ -1,0 +1,136 @@
+"""The pool on real Dask workers: what it promises the driver."""
+
+import time
+
+import pytest
+from distributed import Client, LocalCluster
+
+from beampipe.datasets.fileset import read_fileset
+from beampipe.datasets.planning import make_plan
+from beampipe.datasets.samples import make_data
+from beampipe.errors import AccumulationError, PartialLostError, WorkersLostError
+from beampipe.execution.bundles import Bundle
+from beampipe.execution.dask_pool import DaskPool
+from beampipe.execution.engine import make_context
+from beampipe.execution.pool import Finished, Lost
+from beampipe.execution.processors import load_processor
+
+
+@pytest.fixture(scope="module")
+def client():
+    with (
+        LocalCluster(
+            n_workers=2, threads_per_worker=1, processes=False, dashboard_address=":0"
+        ) as cluster,
+        Client(cluster) as client,
+    ):
+        yield client
+
+
+@pytest.fixture(scope="module")
+def plan(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("data")
+    make_data(folder, files=2, events=400, seed=3)
+    return make_plan(read_fileset(folder), chunksize=50)
+
+
+def count_events(events):
+    return {"n": len(events)}
+
+
+def pool_for(client, plan, processor):
+    return DaskPool(client, make_context(load_processor(processor), None, plan))
+
+
+def bundles_of(plan, size):
+    chunks = list(plan.chunks())
+    return [
+        Bundle(number, "data", tuple(chunks[i : i + size]), 30.0)
+        for number, i in enumerate(range(0, len(chunks), size))
+    ]
+
+
+def wait_for(pool, count, timeout_s=60):
+    events, deadline = [], time.monotonic() + timeout_s
+    while len(events) < count and time.monotonic() < deadline:
+        events += pool.wait(0.2)
+    return events
+
+
+def test_bundles_come_back_merge_and_are_pulled(client, plan):
+    pool = pool_for(client, plan, count_events)
+    keys = [pool.submit(bundle) for bundle in bundles_of(plan, 3)]
+    events = wait_for(pool, len(keys))
+    assert {event.key for event in events} == set(keys)
+    assert all(isinstance(event, Finished) for event in events)
+    assert sum(event.summary.manifest.n_events for event in events) == 800
+    merged = pool.merge(keys)
+    pool.release(keys)
+    partial = pool.pull(merged)
+    assert partial.value == {"n": 800}
+    assert partial.manifest.n_events == 800
+    assert partial.metrics["bytes_read"] > 0
+    pool.release([merged])
+    assert pool.n_threads() == pool.n_workers() == 2
+
+
+def mixed_outputs(events):
+    return {"n": 1} if events.metadata["entrystart"] == 0 else {"n": {"deeper": 1}}
+
+
+def test_outputs_that_cannot_be_added_come_back_as_that_error(client, plan):
+    pool = pool_for(client, plan, mixed_outputs)
+    key = pool.submit(bundles_of(plan, 4)[0])
+    (event,) = wait_for(pool, 1)
+    assert isinstance(event, Lost)
+    assert event.key == key
+    assert isinstance(event.error, AccumulationError)
+
+
+def test_a_merge_that_fails_says_so_when_it_is_pulled(client, plan):
+    pool = pool_for(client, plan, mixed_outputs)
+    keys = [pool.submit(bundle) for bundle in bundles_of(plan, 1)[:2]]
+    wait_for(pool, 2)
+    with pytest.raises(AccumulationError, match="n"):
+        pool.pull(pool.merge(keys))
+
+
+def sleepy(events):
+    time.sleep(0.3)
+    return {"n": len(events)}
+
+
+def test_what_is_released_is_not_reported(client, plan):
+    pool = pool_for(client, plan, sleepy)
+    keys = [pool.submit(bundle) for bundle in bundles_of(plan, 1)]
+    pool.release(keys[1:])
+    events = wait_for(pool, len(keys), timeout_s=3)
+    assert [event.key for event in events] == keys[:1]
+
+
+def test_a_cluster_that_is_restarted_loses_results_and_takes_new_bundles(plan):
+    with (
+        LocalCluster(n_workers=1, threads_per_worker=1, dashboard_address=":0") as cluster,
+        Client(cluster) as client,
+    ):
+        pool = pool_for(client, plan, count_events)
+        bundle = bundles_of(plan, 8)[0]
+        key = pool.submit(bundle)
+        assert len(wait_for(pool, 1)) == 1
+        client.restart()
+        with pytest.raises(PartialLostError):
+            pool.pull(key)
+        again = pool.submit(Bundle(99, "data", bundle.chunks, 30.0))
+        (event,) = [event for event in wait_for(pool, 1) if event.key == again]
+        assert isinstance(event, Finished)
+
+
+def test_a_client_that_is_closed_is_named(plan):
+    with LocalCluster(
+        n_workers=1, threads_per_worker=1, processes=False, dashboard_address=":0"
+    ) as cluster:
+        client = Client(cluster)
+        pool = pool_for(client, plan, count_events)
+        client.close()
+        with pytest.raises(WorkersLostError, match="connection"):
+            pool.wait(0.1)
