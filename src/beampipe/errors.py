@@ -39,13 +39,18 @@ class BeampipeError(Exception):
         self.message = message
         self.why = why
         self.fix = fix
-        self.facts = facts
-        for name, value in facts.items():
-            setattr(self, name, value)
+        self.facts: dict[str, Any] = {}
+        self.add_facts(**facts)
 
     if TYPE_CHECKING:  # facts differ from leaf to leaf
 
         def __getattr__(self, name: str) -> Any: ...
+
+    def add_facts(self, **facts: Any) -> None:
+        """Keep something that was not known where the error was raised."""
+        self.facts.update(facts)
+        for name, value in facts.items():
+            setattr(self, name, value)
 
     def __str__(self) -> str:
         lines = [f"[{self.code}] {self.message}"]

@@ -13,6 +13,7 @@ import uproot
 from coffea import processor
 from coffea.nanoevents import NanoAODSchema
 
+import beampipe as bp
 from beampipe.datasets.samples import make_data
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
@@ -180,15 +181,15 @@ def test_every_query_is_answered_once_in_one_pass(answers):
     assert list(answers) == list(adl.QUERIES) == [f"q{n}" for n in range(1, 9)]
 
 
-def assert_same_answers(run, files, answers):
-    """Hold another engine against coffea's runner, bin by bin.
-
-    Parameters
-    ----------
-    run : callable
-        Takes a processor and a fileset, and gives what came out.
-    """
-    output = run(adl.AllQueries(), {"sample": [str(path) for path in files]})
+def test_beampipe_answers_as_coffea_does_bin_by_bin(files, answers, tmp_path):
+    output = bp.run(
+        adl.AllQueries(),
+        {"sample": files},
+        client="inline",
+        chunksize=700,
+        run_dir=tmp_path / "run",
+        progress=False,
+    ).output
     for name in adl.QUERIES:
         assert set(output[name]) == set(answers[name])
         for key, expected in answers[name].items():

@@ -183,7 +183,7 @@ def execute(
         status = "interrupted"
         raise interrupted(job.directory.path) from error
     except BeampipeError as error:
-        error.facts["run_dir"] = job.directory.path
+        error.add_facts(run_dir=job.directory.path)
         is_overtaken = isinstance(error, RunHeldError)
         raise
     finally:

@@ -69,7 +69,7 @@ def merge_partials(partials: Sequence[Partial]) -> Partial:
         for value in values[2:]:
             total = add_into(total, value)
     except AccumulationError as error:
-        error.facts["dataset"] = manifest.dataset
+        error.add_facts(dataset=manifest.dataset)
         raise
     return Partial(manifest, total, add_metrics(partial.metrics for partial in partials))
 

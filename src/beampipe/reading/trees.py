@@ -148,7 +148,7 @@ class TreePool:
         opened = self._open_any(file, avoid)
         self._open[key] = opened
         while len(self._open) > self._max_open:
-            self._open.popitem(last=True)[1]
+            self._open.popitem(last=False)[1].close()
         return opened
 
     def discard(self, opened: OpenTree) -> None:

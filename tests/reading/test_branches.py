@@ -1,0 +1,128 @@
+from __future__ import annotations
+
+import awkward as ak
+import numpy as np
+import pytest
+import uproot
+
+from beampipe.errors import ChunkUnreadableError
+from beampipe.reading.reader import Reader
+
+
+@pytest.fixture
+def reader():
+    found = Reader(None)
+    yield found
+    found.close()
+
+
+FILES = (
+    "nano_dy.root",
+    "nano_dimuon.root",
+    "nano_tt_v12.root",
+    "nano_dy_rntuple.root",
+    "nanoAOD_2015_CMS_Open_Data_ttbar.root",
+    "Run2012BC_DoubleMuParked_Muons_1000evts_rntuple_v1-0-0-0.root",
+    "uproot-HZZ.root",
+)
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_every_branch_of_real_files_is_what_uproot_gives(
+    reader, real_data, entry_of, chunks_of, name
+):
+    entry = entry_of(real_data / name)
+    with uproot.open({str(real_data / name): entry.treename}) as tree:
+        whole = tree.arrays()
+    third = entry.entries // 3
+    steps = ((0, third), (third, entry.entries), (third, third))
+    for chunk in chunks_of(entry, steps=steps):
+        with reader.read(chunk, {}) as data:
+            assert data.events.fields == whole.fields
+            assert len(data.events) == data.stop - data.start
+            for field in whole.fields:
+                ours, theirs = data.events[field], whole[field][data.start : data.stop]
+                assert ak.array_equal(ours, theirs, equal_nan=True), field
+                assert ours.type == theirs.type, field
+
+
+def test_only_what_is_used_is_read(reader, real_data, entry_of, chunks_of):
+    chunk = chunks_of(entry_of(real_data / "nano_tt_v12.root"))[0]
+    with reader.read(chunk, {}) as data:
+        assert data.columns() == ()
+        assert data.events.fields
+        assert data.columns() == ()
+        before = data.bytes_read()
+        ak.sum(data.events["MET_pt"])
+        ak.sum(data.events.MET_pt[data.events.nMuon > 0])
+        assert data.columns() == ("MET_pt", "nMuon")
+        assert 0 < data.bytes_read() - before < 10_000
+
+
+def test_metadata_is_there_and_survives_a_selection(reader, write_events, entry_of, chunks_of):
+    with reader.read(chunks_of(entry_of(write_events()))[0], {"xsec": 6077.22}) as data:
+        events = data.events
+        assert events.metadata["dataset"] == "DY"
+        assert events.metadata["xsec"] == 6077.22
+        selected = events[events.MET_pt > 3]
+        assert selected.metadata == events.metadata
+        assert isinstance(events, ak.Array)
+        assert not hasattr(events[0], "metadata")
+
+
+@pytest.mark.parametrize("rntuple", [False, True])
+def test_branches_of_all_kinds(rntuple, reader, tmp_path, entry_of, chunks_of):
+    path = tmp_path / "kinds.root"
+    columns = {
+        "flat": np.arange(7, dtype=np.int16),
+        "matrix": np.arange(42, dtype=np.float64).reshape(7, 2, 3),
+        "flag": np.array([True, False] * 3 + [True]),
+        "jagged": ak.Array([[1.5], [], [2.5, 3.5]] + [[]] * 4),
+        "word": ak.Array(["", "µµ", "e"] + ["x"] * 4),
+        "metadata": np.arange(7),
+    }
+    with uproot.recreate(path) as file:
+        if rntuple:
+            file.mkrntuple("t", columns)
+        else:
+            file.mktree("t", columns)
+    with reader.read(chunks_of(entry_of(path), steps=((1, 6),))[0], {}) as data:
+        with uproot.open(path)["t"] as tree:
+            whole = tree.arrays(entry_start=1, entry_stop=6)
+        assert data.events.fields == whole.fields
+        for field in whole.fields:
+            assert ak.array_equal(data.events[field], whole[field], dtype_exact=True), field
+
+
+def test_unreadable_branches_are_left_out(reader, tmp_path, entry_of, chunks_of, monkeypatch):
+    from uproot.interpretation.identify import UnknownInterpretation
+
+    path = tmp_path / "t.root"
+    with uproot.recreate(path) as file:
+        file.mktree("t", {"good": np.int32, "bad": np.int32})
+        file["t"].extend({"good": np.arange(3), "bad": np.arange(3)})
+    entry = entry_of(path)
+    kind = type(uproot.open(path)["t"]["bad"])
+    usual = kind.interpretation
+    unknown = UnknownInterpretation("none of the rules matched", str(path), "bad")
+    monkeypatch.setattr(
+        kind,
+        "interpretation",
+        property(lambda b: unknown if b.name == "bad" else usual.__get__(b)),
+    )
+    with reader.read(chunks_of(entry)[0], {}) as data:
+        assert data.events.fields == ["good"]
+
+
+def test_a_broken_basket_is_told_apart_from_the_processors_errors(
+    reader, write_events, entry_of, chunks_of, break_basket
+):
+    path = write_events()
+    chunks = chunks_of(entry_of(path), steps=((0, 100), (100, 300)))
+    break_basket(path, "MET_pt", 1)
+    with reader.read(chunks[0], {}) as data:
+        assert len(ak.materialize(data.events.MET_pt)) == 100
+    with reader.read(chunks[1], {}) as data:
+        assert ak.sum(data.events.event) > 0
+        with pytest.raises(ChunkUnreadableError, match="'MET_pt'"):
+            ak.sum(data.events.MET_pt)

@@ -1,0 +1,227 @@
+from __future__ import annotations
+
+import dataclasses
+import gc
+import os
+import shutil
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+
+from beampipe.errors import (
+    FileChangedError,
+    FileMissingError,
+    FileTruncatedError,
+    NotRootError,
+    TreeNotFoundError,
+)
+from beampipe.reading import trees
+from beampipe.reading.trees import TreePool, paused_collector
+
+
+@pytest.fixture
+def pool():
+    found = TreePool(max_open=2)
+    yield found
+    found.close()
+
+
+def open_files() -> set[str]:
+    gc.collect()  # uproot leaves a file it can't make sense of to the collector
+    return {file.path for file in psutil.Process().open_files() if file.path.endswith(".root")}
+
+
+def test_a_tree_is_opened_once(pool, write_events, entry_of):
+    entry = entry_of(write_events())
+    opened = pool.get(entry)
+    assert pool.get(entry) is opened
+    assert opened.uuid == entry.uuid == str(opened.tree.file.uuid)
+    assert opened.is_local
+    assert opened.requested_bytes > 0
+
+
+def test_only_the_last_few_stay_open(pool, write_events, entry_of):
+    entries = [entry_of(write_events(f"{i} µ.root")) for i in range(4)]
+    before = open_files()
+    first = pool.get(entries[0])
+    pool.get(entries[1])
+    assert pool.get(entries[0]) is first
+    third = pool.get(entries[2])
+    assert pool.get(entries[0]) is first
+    assert pool.get(entries[2]) is third
+    assert len(pool) == 2
+    assert len(open_files() - before) == 2
+    pool.close()
+    assert open_files() == before
+    assert len(pool) == 0
+
+
+def test_two_trees_of_one_file_are_two(pool, write_events, entry_of, tmp_path):
+    import uproot
+
+    path = tmp_path / "two.root"
+    with uproot.recreate(path) as file:
+        file["a"] = {"x": [1, 2]}
+        file["folder/b"] = {"x": [1, 2, 3]}
+    assert pool.get(entry_of(path, tree="a")).tree.num_entries == 2
+    assert pool.get(entry_of(path, tree="folder/b")).tree.num_entries == 3
+
+
+def test_replicas_are_tried_in_order(pool, write_events, entry_of, tmp_path):
+    good = write_events("good.root")
+    broken = tmp_path / "broken.root"
+    broken.write_text("not a ROOT file at all")
+    entry = entry_of(good)
+    entry = dataclasses.replace(entry, urls=(str(tmp_path / "gone.root"), str(broken), str(good)))
+    assert pool.get(entry).url == str(good)
+
+
+def test_the_first_replicas_error_is_raised_and_the_others_are_told(
+    pool, write_events, entry_of, tmp_path
+):
+    broken = tmp_path / "broken.root"
+    broken.write_text("not a ROOT file at all")
+    urls = (str(tmp_path / "gone.root"), str(broken))
+    entry = dataclasses.replace(entry_of(write_events()), urls=urls)
+    with pytest.raises(FileMissingError) as caught:
+        pool.get(entry)
+    assert "broken.root" in caught.value.__notes__[0]
+
+
+def test_a_replica_that_gave_trouble_is_tried_last(pool, write_events, entry_of, tmp_path):
+    one = write_events("one.root")
+    two = tmp_path / "two.root"
+    shutil.copyfile(one, two)
+    entry = entry_of(one, two)
+    assert pool.get(entry).url == str(one)
+    assert pool.get(entry, avoid=frozenset({str(one)})).url == str(two)
+    two.unlink()
+    assert pool.get(entry, avoid=frozenset({str(two)})).url == str(one)
+    pool.close()
+    assert pool.get(entry, avoid=frozenset({str(one)})).url == str(one)
+
+
+def test_a_file_replaced_before_it_is_opened_is_noticed(pool, write_events, entry_of):
+    path = write_events()
+    entry = entry_of(path)
+    write_events(path.name, scale=2.0)
+    with pytest.raises(FileChangedError, match="its uuid is") as caught:
+        pool.get(entry)
+    assert caught.value.code == "reading-file-changed"
+    assert not open_files()
+
+
+def test_a_file_replaced_while_it_is_open_is_noticed(pool, write_events, entry_of):
+    path = write_events()
+    entry = entry_of(path)
+    pool.get(entry)
+    os.replace(write_events("new.root", scale=2.0), path)  # noqa: PTH105  what `mv` does
+    with pytest.raises(FileChangedError):
+        pool.get(entry)
+    assert len(pool) == 0
+
+
+def test_a_replica_that_is_another_file_is_passed_over(pool, write_events, entry_of):
+    right = write_events("right.root")
+    other = write_events("other.root")
+    entry = dataclasses.replace(entry_of(right), urls=(str(other), str(right)))
+    assert pool.get(entry).url == str(right)
+
+
+def test_a_tree_with_other_entries_than_planned_is_noticed(pool, write_events, entry_of):
+    entry = dataclasses.replace(entry_of(write_events()), entries=7)
+    with pytest.raises(FileChangedError, match="300 entries, planned were 7"):
+        pool.get(entry)
+
+
+def test_errors_of_opening_are_those_of_planning(pool, write_events, entry_of):
+    path = write_events()
+    entry = entry_of(path)
+    with pytest.raises(TreeNotFoundError, match="Events"):
+        pool.get(dataclasses.replace(entry, treename="Evnts"))
+    os.truncate(path, 2000)
+    with pytest.raises(FileTruncatedError):
+        pool.get(entry)
+    path.write_text("<html>please log in</html>")
+    with pytest.raises(NotRootError):
+        pool.get(entry)
+    path.unlink()
+    with pytest.raises(FileMissingError):
+        pool.get(entry)
+    assert not open_files()
+
+
+def test_a_touched_file_is_opened_again_and_found_to_be_the_same(pool, write_events, entry_of):
+    path = write_events()
+    entry = entry_of(path)
+    opened = pool.get(entry)
+    assert not opened.was_rewritten()
+    os.utime(path, ns=(0, 0))
+    assert opened.was_rewritten()
+    assert pool.get(entry) is not opened
+    assert len(pool) == 1
+
+
+def test_a_replaced_file_was_not_rewritten(pool, write_events, entry_of):
+    path = write_events()
+    opened = pool.get(entry_of(path))
+    path.rename(path.with_name("old.root"))
+    assert not opened.was_rewritten()
+    write_events(path.name)
+    assert not opened.was_rewritten()
+
+
+def test_a_suspect_tree_is_opened_again(pool, write_events, entry_of):
+    entry = entry_of(write_events())
+    opened = pool.get(entry)
+    opened.is_suspect = True
+    assert pool.get(entry) is not opened
+
+
+def test_a_remote_files_header_is_read_again_after_a_while(
+    pool, write_events, entry_of, monkeypatch
+):
+    entry = dataclasses.replace(entry_of(path := write_events("a.root")))
+    # fsspec's own names make the same file a remote one
+    remote = dataclasses.replace(entry, urls=(f"memory:/{path}",))
+    import fsspec
+
+    fsspec.filesystem("memory").pipe(str(path), path.read_bytes())
+    opened = pool.get(remote)
+    assert not opened.is_local
+    assert pool.get(remote) is opened
+    later = time.monotonic() + 100
+    monkeypatch.setattr(trees.time, "monotonic", lambda: later)
+    assert pool.get(remote) is opened
+    assert opened.checked_at == later
+    other = write_events("b.root", scale=3.0)
+    fsspec.filesystem("memory").pipe(str(path), other.read_bytes())
+    assert pool.get(remote) is opened
+    monkeypatch.setattr(trees.time, "monotonic", lambda: later + 100)
+    with pytest.raises(FileChangedError):
+        pool.get(remote)
+
+
+def test_the_collector_is_as_it_was_afterwards():
+    assert gc.isenabled()
+    with paused_collector():
+        assert not gc.isenabled()
+    assert gc.isenabled()
+    with pytest.raises(KeyError), paused_collector():
+        _ = {}["x"]
+    assert gc.isenabled()
+    gc.disable()
+    try:
+        with paused_collector():
+            pass
+        assert not gc.isenabled()
+    finally:
+        gc.enable()
+
+
+def test_a_file_url_is_a_local_file(pool, write_events, entry_of):
+    path: Path = write_events("plain.root")
+    entry = dataclasses.replace(entry_of(path), urls=(path.as_uri(),))
+    assert pool.get(entry).is_local
