@@ -82,7 +82,8 @@ def test_log_x_is_for_axes_that_were_binned_so():
     [
         ([1, 10, 100_000], True),
         ([1, 2, 3], False),
-        ([-1, 10, 1e6], False),
+        ([-1e4, 10, 1e6], False),
+        ([-1, 10, 1e6], True),
         ([0, 0, 0], False),
         ([np.nan, 1, 1e6], True),
         ([], False),

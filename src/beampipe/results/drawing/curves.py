@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 MAX_BINS = 2000
 MAX_IMAGE_BINS = 400
 LOG_DYNAMIC_RANGE = 300.0
+_NEGLIGIBLE = 0.001
 LOG_DECADES = 2.0
 
 
@@ -151,12 +152,17 @@ def wants_log_x(axis: Any, edges: Floats) -> bool:
 
 
 def wants_log_scale(values: Floats) -> bool:
-    """Whether the values' range cannot be seen on a linear scale."""
+    """Whether the values' range cannot be seen on a linear scale.
+
+    Signed weights leave a few bins slightly below zero, which a logarithmic scale cannot show;
+    as long as they hold next to nothing (`describe_flow` counts them), that is no obstacle.
+    """
     import numpy as np  # see read_curve
 
     finite = values[np.isfinite(values)]
     positive = finite[finite > 0]
-    if len(positive) < 2 or (finite < 0).any():
+    negative = -finite[finite < 0].sum()
+    if len(positive) < 2 or negative > _NEGLIGIBLE * positive.sum():
         return False
     return bool(positive.max() / np.percentile(positive, 5, method="lower") > LOG_DYNAMIC_RANGE)
 
@@ -217,6 +223,9 @@ def describe_flow(histogram: Any) -> tuple[str, ...]:
     if traits.overflow and with_flow[-1]:
         where = "in no category" if not traits.ordered else "above"
         notes.append(f"{format_number(with_flow[-1])} {where}")
+    below_zero = int((np.asarray(histogram.values(), dtype=float) < 0).sum())
+    if below_zero:
+        notes.append(f"{below_zero} bin{'s' if below_zero > 1 else ''} below zero")
     broken = int((~np.isfinite(np.asarray(histogram.values(), dtype=float))).sum())
     if broken:
         notes.append(f"{broken} bin{'s' if broken > 1 else ''} not finite")

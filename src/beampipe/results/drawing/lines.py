@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from beampipe.results.drawing.views import View
 
 _MAX_ERROR_BARS = 80
+_MOST_DECADES = 1e-8  # of a logarithmic scale: one tiny weight must not flatten the rest
 _MAX_INTEGER_TICKS = 20
 
 
@@ -187,9 +188,11 @@ def _scale_y(axes: Axes, finite: Any, *, profile: bool, headroom: float) -> None
         low, high = axes.get_ylim()
         axes.set_ylim(low, low + (high - low) * room)
     elif curves.wants_log_scale(finite):
-        low, high = finite[finite > 0].min() / 2, finite.max() * 1.5
+        high = finite.max() * 1.5
+        low = max(finite[finite > 0].min() / 2, high * _MOST_DECADES)
         axes.set_yscale("log")
         axes.set_ylim(low, low * (high / low) ** (room * 1.02))
         write_decades(axes.yaxis)
-    elif finite.min() >= 0:
-        axes.set_ylim(0, finite.max() * 1.1 * room or 1)
+    else:
+        low, high = min(0.0, finite.min() * 1.1), max(0.0, finite.max() * 1.1)
+        axes.set_ylim(low, (low + (high - low) * room) or 1)
