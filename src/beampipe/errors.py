@@ -72,6 +72,18 @@ def _rebuild(cls: type[BeampipeError], *parts: Any) -> BeampipeError:
     return cls.rebuild(*parts)
 
 
+def join_fixes(first: str, *others: str) -> str:
+    """Put remedies into one text: "do this, or do that".
+
+    >>> join_fixes("did you mean 'x'?", "leave it out")
+    "did you mean 'x'? Or leave it out"
+    """
+    text = first
+    for other in others:
+        text += f" Or {other}" if text.endswith(("?", ".")) else f"; or {other}"
+    return text
+
+
 # -- settings ---------------------------------------------------------------
 
 

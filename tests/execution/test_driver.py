@@ -14,7 +14,7 @@ from beampipe.datasets.model import DatasetPlan, FileEntry, FilePlan, Plan
 from beampipe.errors import AccumulationError, RunHeldError, RunStoppedError, WorkersLostError
 from beampipe.execution.accounting import account, tally_manifests
 from beampipe.execution.dispatch import Dispatcher
-from beampipe.execution.driver import Driver, DriverOptions
+from beampipe.execution.driver import WINDOW, Driver, DriverOptions
 from beampipe.execution.engine import missing_chunks
 from beampipe.execution.ledger import Ledger, read_segments
 from beampipe.execution.pool import Lost
@@ -370,3 +370,20 @@ def test_a_recomputed_bundle_that_did_more_the_second_time_is_not_counted_twice(
         driver._take(event)
     driver.commit()
     assert check_counted_once(directory, plan).is_complete
+
+
+@pytest.mark.parametrize("threads", [0, 2, 1000])
+def test_a_million_chunks_never_become_a_million_tasks(tmp_path, threads):
+    plan = make_small_plan(sizes=((250_000,) * 40_000,), chunks=25)
+    assert plan.n_chunks == 1_000_000
+    pool = Obedient()
+    pool.threads = threads
+    driver = start_driver(make_directory(tmp_path), plan, pool)
+    most = 0
+    for _ in range(5):
+        driver._fill_window()
+        most = max(most, len(driver._out))
+        driver._turn()
+    assert 0 < most <= max(2 * threads, WINDOW)
+    assert len(pool.bundles) <= 6 * max(2 * threads, WINDOW)
+    assert driver.dispatcher.n_left > 0

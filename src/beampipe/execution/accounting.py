@@ -37,6 +37,9 @@ class Failure:
         The stable code of the error (``processor-failed``, ``dataset-file-missing``, ...).
     error_type, message, traceback : str
         The exception as the user would have seen it.
+    why, fix : str
+        The reason and the remedy, as far as they are known: for an exception of the processor
+        the line that raised it.
     worker, host : str
         Where it happened.
     attempt : int
@@ -58,6 +61,8 @@ class Failure:
     worker: str = ""
     host: str = ""
     attempt: int = 1
+    why: str = ""
+    fix: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -310,5 +315,7 @@ def _uncounted_failure(number: int, file: UncountedFile) -> Failure:
         stop=0,
         code=file.error.code,
         error_type=type(file.error).__name__,
-        message=file.error.message + (f" ({file.error.why})" if file.error.why else ""),
+        message=file.error.message,
+        why=file.error.why,
+        fix=file.error.fix,
     )

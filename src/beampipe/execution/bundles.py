@@ -31,6 +31,7 @@ from beampipe.execution.accumulators import (
 )
 from beampipe.execution.manifest import DoneChunk, FailedChunk, Manifest
 from beampipe.execution.outputs import is_awkward, is_tree
+from beampipe.execution.own_code import where_raised
 from beampipe.execution.partials import Partial
 
 if TYPE_CHECKING:
@@ -157,12 +158,17 @@ def _do_chunk(
         # otherwise return the chunks before along with this one.
         processor, _ = _unpack(context)
         opened = time.perf_counter()
+        if data.start == data.stop:
+            # Both borders fell on the same cluster boundary. Many processors cannot bear arrays
+            # of length zero, and a loop over the file would never give them any.
+            folder.skip(chunk, data)
+            return
         output = processor.process(data.events)
         check_output(output)
         output = materialize(output)
         done = time.perf_counter()
     except (Exception, SystemExit) as error:  # noqa: BLE001 (the worker's wrapper records all)
-        folder.fail(chunk, _explain(error, data), data, attempt)
+        folder.fail(chunk, explain_error(error, data), data, attempt)
     else:
         read_s = data.read_s()
         folder.count("open_s", opened - begin)
@@ -178,12 +184,19 @@ def _do_chunk(
             data.close()
 
 
-def _explain(error: BaseException, data: ChunkEvents | None) -> BaseException:
-    """Put a plain word for an error where there is one; the original stays its cause."""
+def explain_error(error: BaseException, data: ChunkEvents | None) -> BaseException:
+    """Find the plain word for what came out of a processor, where there is one.
+
+    Columns load inside the processor, so broken bytes and misspelt names arrive in the
+    disguise that Awkward and others gave them; the original stays the cause.
+    """
     from beampipe.reading.columns import explain_missing_column
+    from beampipe.reading.faults import find_read_error
 
     if data is None or isinstance(error, BeampipeError):
         return error
+    if (behind := find_read_error(error)) is not None:
+        return behind
     explained = explain_missing_column(error, data.known_columns())
     if explained is None:
         return error
@@ -227,6 +240,7 @@ class _Folder:
 
     dataset: str
     value: Any = None
+    n_values: int = 0
     done: list[DoneChunk] = field(default_factory=list)
     failed: list[FailedChunk] = field(default_factory=list)
     metrics: dict[str, float] = field(default_factory=dict)
@@ -235,16 +249,21 @@ class _Folder:
         self.metrics[name] = self.metrics.get(name, 0.0) + amount
 
     def add(self, chunk: Chunk, output: Any, data: ChunkEvents) -> None:
-        if not self.done:
+        if self.n_values == 0:
             self.value = take_output(output)
         else:
             # The first sum is a fresh one, as coffea does it, so what the processor may
             # still hold of its first output is never changed.
-            fresh = len(self.done) == 1
+            fresh = self.n_values == 1
             self.value = (add_outputs if fresh else add_into)(self.value, output)
+        self.n_values += 1
+        self.skip(chunk, data)
+        self.count("events", data.stop - data.start)
+
+    def skip(self, chunk: Chunk, data: ChunkEvents) -> None:
+        """Write a chunk down as done; one without events has no value."""
         plan = chunk.plan
         self.done.append(DoneChunk(plan.file.uuid, chunk.k, plan.n_chunks, data.start, data.stop))
-        self.count("events", data.stop - data.start)
 
     def fail(
         self, chunk: Chunk, error: BaseException, data: ChunkEvents | None, attempt: int
@@ -268,10 +287,12 @@ def describe_failure(
     plan = chunk.plan
     start, stop = (data.start, data.stop) if data is not None else chunk_range(chunk)
     code = error.code if isinstance(error, BeampipeError) else ProcessorFailedError.code
-    message = error.message if isinstance(error, BeampipeError) else _say(error)
+    message, why, fix = _say(error), where_raised(error), ""
     if isinstance(error, BeampipeError):
-        message += f" ({error.why})" if error.why else ""
-        message += f" {error.fix}" if error.fix else ""
+        # What the processor raised is the cause where we put a plain word for it.
+        why = why or (where_raised(error.__cause__) if error.__cause__ is not None else "")
+        message, fix = error.message, error.fix
+        why = "; ".join(text for text in (error.why, why) if text)
     return FailedChunk(
         uuid=plan.file.uuid,
         k=chunk.k,
@@ -286,6 +307,8 @@ def describe_failure(
         worker=worker if worker is not None else _worker_name(),
         host=socket.gethostname(),
         attempt=attempt,
+        why=hide_secrets(why),
+        fix=hide_secrets(fix),
     )
 
 

@@ -16,12 +16,16 @@ from dataclasses import dataclass, field
 from beampipe.datasets.model import Chunk
 from beampipe.errors import (
     AccumulationError,
+    ColumnNotFoundError,
     ExecutionError,
     LedgerError,
     PartialLostError,
     ProcessorOutputError,
+    ProcessorPickleError,
     RunStoppedError,
+    SchemaError,
     WorkersLostError,
+    join_fixes,
 )
 from beampipe.execution.bundles import Bundle, describe_failure
 from beampipe.execution.dispatch import Dispatcher
@@ -33,12 +37,20 @@ from beampipe.execution.pool import Finished, Key, Lost, Pool
 from beampipe.execution.progress import Notify, Progress, ignore
 
 WINDOW = 256
+_FIRST = 64
 _FAN_IN = 8
 _STRIKES = 3
 _ATTEMPTS = 3
 _POLL_S = 0.2
 _RATE_SPAN_S = 30.0
 _FEWEST_RATES = 2
+# What is wrong with the processor as such; leaving chunks out would leave all of them out.
+_NO_CHUNK_IS_SPARED = {
+    ColumnNotFoundError.code,
+    ProcessorOutputError.code,
+    ProcessorPickleError.code,
+    SchemaError.code,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,7 +182,7 @@ class Driver:
         if self.dispatcher.pace.done == 0:
             # Until the pace is known every bundle is one chunk: just enough to start with, yet
             # enough waiting work that an adaptive cluster at zero scales up (see FACTS).
-            window = 4 * threads or 64
+            window = min(window, 4 * threads or _FIRST)
         is_suspect_out = any(out.bundle.is_suspect for out in self._out.values())
         while len(self._out) < window and not is_suspect_out:
             bundle = self.dispatcher.next_bundle(threads)
@@ -386,10 +398,14 @@ def _is_answer_to(summary: Summary, out: _Out) -> bool:
 
 def stopped_on_errors(failure: FailedChunk) -> RunStoppedError:
     """The error that ends a run whose chunks fail."""
-    place = f"entries {failure.start} to {failure.stop} of {failure.url}"
+    place = f"in entries {failure.start} to {failure.stop} of {failure.url} [{failure.code}]"
+    message = failure.message.rstrip(".")
+    fixes = [failure.fix] if failure.fix else ["mend it and run anew"]
+    if failure.code not in _NO_CHUNK_IS_SPARED:
+        fixes.append('leave such chunks out with on_error="skip" (--on-error skip)')
     return RunStoppedError(
-        f"The run was stopped on errors: {failure.error_type}: {failure.message}",
-        why=f"{place}: {failure.code}",
-        fix='mend it and start anew, or go on past it with on_error="skip" (--on-error skip)',
+        f"The run was stopped by {failure.error_type}{f': {message}' if message else ''}.",
+        why=f"{failure.why}; {place}" if failure.why else place,
+        fix=join_fixes(*fixes),
         failure=failure,
     )

@@ -21,6 +21,7 @@ from beampipe.errors import (
     ProcessorFailedError,
     RunHeldError,
     RunInterruptedError,
+    RunStorageError,
     TrustError,
 )
 from beampipe.execution.accounting import Tally, account, list_failures, tally_manifests
@@ -192,6 +193,12 @@ def execute(
         try:
             if not is_overtaken:  # how the run ends is for the other driver to tell
                 write_outcome(job, before, status=status, metrics=metrics, driver=ledger.driver)
+        except RunStorageError as error:
+            # On a full disk the outcome cannot be written either, and it can be lost; what
+            # ended the run must not be hidden by that.
+            if status in {"complete", "incomplete"}:
+                error.add_facts(run_dir=job.directory.path)
+                raise
         finally:
             ledger.release()
     return read_record(job.directory.path, trust=True)

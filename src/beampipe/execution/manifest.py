@@ -40,6 +40,8 @@ class FailedChunk:
     worker: str = ""
     host: str = ""
     attempt: int = 1
+    why: str = ""
+    fix: str = ""
 
     @property
     def signature(self) -> tuple[str, str, str]:

@@ -6,9 +6,11 @@ import functools
 import site
 import sys
 import sysconfig
+import traceback
 import types
 from pathlib import Path
 
+_OURS = Path(__file__).parents[1]
 _PACKAGE_FOLDERS = {"site-packages", "dist-packages"}
 
 
@@ -32,6 +34,15 @@ def is_installed(path: str) -> bool:
     if not _PACKAGE_FOLDERS.isdisjoint(place.parts):
         return True
     return any(place.is_relative_to(folder) for folder in _installed_folders())
+
+
+def where_raised(error: BaseException) -> str:
+    """The last line of the user's own code that an exception went through; may be empty."""
+    for frame in reversed(traceback.extract_tb(error.__traceback__)):
+        if not (is_installed(frame.filename) or Path(frame.filename).is_relative_to(_OURS)):
+            line = f": {frame.line}" if frame.line else ""
+            return f"{frame.filename}, line {frame.lineno}, in {frame.name}{line}"
+    return ""
 
 
 @functools.cache

@@ -18,7 +18,7 @@ class Partial:
     Attributes
     ----------
     value : Any
-        What the processor returned, added up; None when no chunk was done.
+        What the processor returned, added up; None when no event was done.
     metrics : dict of str to float
         Seconds per stage, bytes read, ...; added up like the values.
     remainder : tuple of (str, int)
@@ -61,7 +61,7 @@ def merge_partials(partials: Sequence[Partial]) -> Partial:
     manifest = join_manifests(partial.manifest for partial in partials)
     # In the order of the events as far as it goes: lists and categories then come out alike.
     ordered = sorted(partials, key=lambda partial: min(partial.manifest.done, default=()))
-    values = [partial.value for partial in ordered if partial.manifest.done]
+    values = [partial.value for partial in ordered if partial.manifest.n_events]
     total = values[0] if values else None
     try:
         if len(values) > 1:

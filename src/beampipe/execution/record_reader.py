@@ -14,7 +14,7 @@ from typing import Any
 
 from beampipe.datasets.model import Plan
 from beampipe.datasets.plan_format import plan_from_json
-from beampipe.errors import NotARunError, PlanFormatError, TrustError
+from beampipe.errors import AccumulationError, NotARunError, PlanFormatError, TrustError
 from beampipe.execution.accounting import (
     Accounting,
     Failure,
@@ -180,7 +180,7 @@ def read_record(run_dir: Path, *, trust: bool | None = None) -> RunRecord:
     values = _read_result(directory, segments, trust=trust)
     if values is None:
         by_dataset = sum_segments(segments, trust=trust)
-        values = (add_datasets(by_dataset), by_dataset)
+        values = (_add_if_possible(by_dataset), by_dataset)
     return RunRecord(
         run_dir=run_dir,
         run_id=run["run_id"],
@@ -210,7 +210,7 @@ def sum_segments(segments: Iterable[Segment], *, trust: bool) -> dict[str, Any]:
     """
     by_dataset: dict[str, list[Segment]] = {}
     for segment in segments:
-        if segment.manifest.done:
+        if segment.manifest.n_events:  # chunks without events have no value
             by_dataset.setdefault(segment.manifest.dataset, []).append(segment)
     return {name: _sum(some, trust=trust) for name, some in by_dataset.items()}
 
@@ -235,9 +235,25 @@ def add_datasets(by_dataset: Mapping[str, Any]) -> Any:
     """
     values = iter(by_dataset.values())
     total = copy_output(next(values, None))
-    for value in values:
-        total = add_into(total, value)
+    for name, value in zip(list(by_dataset)[1:], values, strict=True):
+        try:
+            total = add_into(total, value)
+        except AccumulationError as error:
+            error.why = f"dataset {name!r} against those before it: {error.why}"
+            error.fix = (
+                "let the processor return the same structure for every dataset; the sum of each "
+                "dataset is kept: `beampipe.load(run_dir).by_dataset`"
+            )
+            raise
     return total
+
+
+def _add_if_possible(by_dataset: Mapping[str, Any]) -> Any:
+    """The sum over datasets; None where there is none, so that each by itself can be had."""
+    try:
+        return add_datasets(by_dataset)
+    except AccumulationError:  # the run that found it has told, and its status does
+        return None
 
 
 def _fingerprint(segments: list[Segment]) -> str:

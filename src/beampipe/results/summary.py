@@ -205,9 +205,18 @@ def _print_failures(failures: tuple[Failure, ...], console: Console) -> None:
         console.print(Text(describe_place(failure)), soft_wrap=True)
         message = failure.message.strip().splitlines() or [""]
         console.print(Text(f"    {failure.error_type}: {message[0]}"), soft_wrap=True)
+        _print_reasons(failure, console)
     if len(failures) > _MAX_FAILURES:
         more = len(failures) - _MAX_FAILURES
         console.print(f"  and {more} more; --failures shows all with their tracebacks")
+
+
+def _print_reasons(failure: Failure, console: Console) -> None:
+    from rich.text import Text  # see format_summary
+
+    for word, text in (("why", failure.why), ("fix", failure.fix)):
+        if text:
+            console.print(Text(f"      {word}: {text}"), soft_wrap=True)
 
 
 def _print_tracebacks(failures: tuple[Failure, ...], console: Console) -> None:
@@ -221,6 +230,7 @@ def _print_tracebacks(failures: tuple[Failure, ...], console: Console) -> None:
         worker = f"worker {failure.worker or 'unknown'} on {failure.host or 'unknown host'}"
         console.print(Text(f"    {worker}, attempt {failure.attempt}", style="dim"))
         console.print(Text(f"    {failure.error_type}: {failure.message}"), soft_wrap=True)
+        _print_reasons(failure, console)
         for line in failure.traceback.splitlines():
             console.print(Text(f"    {line}", style="dim"), soft_wrap=True)
         console.print()

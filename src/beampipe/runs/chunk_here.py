@@ -5,13 +5,16 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import psutil
 
 from beampipe.datasets.model import Chunk
 from beampipe.execution.accumulators import check_output
 from beampipe.execution.processors import Processor
+
+if TYPE_CHECKING:
+    from beampipe.reading.reader import ChunkEvents, Reader
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +56,20 @@ class ChunkTrial:
         return self.stop - self.start
 
 
+def _read_with_events(reader: Reader, chunk: Chunk, metadata: Mapping[str, Any]) -> ChunkEvents:
+    """Read a chunk, or the next one of its file that is not empty.
+
+    Where clusters are larger than chunks, the borders of some chunks fall together; a run passes
+    over those too.
+    """
+    for k in range(chunk.k, chunk.plan.used_chunks):
+        data = reader.read(Chunk(chunk.plan, k), metadata)
+        if data.start < data.stop:
+            return data
+        data.close()
+    return reader.read(chunk, metadata)
+
+
 def run_chunk_here(
     processor: Processor, chunk: Chunk, *, schema: type | None, metadata: Mapping[str, Any]
 ) -> ChunkTrial:
@@ -71,7 +88,7 @@ def run_chunk_here(
     memory_before = psutil.Process().memory_info().rss
     begin = time.perf_counter()
     try:
-        data = reader.read(chunk, metadata)
+        data = _read_with_events(reader, chunk, metadata)
         opened = time.perf_counter()
         try:
             output = processor.process(data.events)

@@ -13,6 +13,9 @@ from beampipe.execution.manifest import DoneChunk, Manifest
 from beampipe.execution.partials import Partial, Summary, merge_partials
 from beampipe.execution.pool import Finished, Key, Lost
 
+CHUNK_S = 0.3
+"""What a chunk is said to take [s]."""
+
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
@@ -137,7 +140,7 @@ def compute(bundle: Bundle, outcome: Outcome) -> Partial:
         "events": sum(stop - start for start, stop in map(chunk_range, good)),
         "chunks": [chunk.key for chunk in good],
     }
-    return Partial(manifest, value if good else None, {"bundle_s": 0.01}, remainder)
+    return Partial(manifest, value if good else None, {"bundle_s": CHUNK_S * len(begun)}, remainder)
 
 
 def _done(chunk: Chunk) -> DoneChunk:
