@@ -38,8 +38,18 @@ def count_events(events):
     return {"n": len(events)}
 
 
-def pool_for(client, plan, processor):
-    return DaskPool(client, make_context(load_processor(processor), None, plan))
+@pytest.fixture
+def pool_for(plan):
+    pools = []
+
+    def make(client, processor):
+        pools.append(DaskPool(client, make_context(load_processor(processor), None, plan)))
+        return pools[-1]
+
+    yield make
+    for pool in pools:
+        if pool._client.status == "running":
+            pool.close()
 
 
 def bundles_of(plan, size):
@@ -57,8 +67,8 @@ def wait_for(pool, count, timeout_s=60):
     return events
 
 
-def test_bundles_come_back_merge_and_are_pulled(client, plan):
-    pool = pool_for(client, plan, count_events)
+def test_bundles_come_back_merge_and_are_pulled(client, plan, pool_for):
+    pool = pool_for(client, count_events)
     keys = [pool.submit(bundle) for bundle in bundles_of(plan, 3)]
     events = wait_for(pool, len(keys))
     assert {event.key for event in events} == set(keys)
@@ -78,8 +88,8 @@ def mixed_outputs(events):
     return {"n": 1} if events.metadata["entrystart"] == 0 else {"n": {"deeper": 1}}
 
 
-def test_outputs_that_cannot_be_added_come_back_as_that_error(client, plan):
-    pool = pool_for(client, plan, mixed_outputs)
+def test_outputs_that_cannot_be_added_come_back_as_that_error(client, plan, pool_for):
+    pool = pool_for(client, mixed_outputs)
     key = pool.submit(bundles_of(plan, 4)[0])
     (event,) = wait_for(pool, 1)
     assert isinstance(event, Lost)
@@ -87,8 +97,8 @@ def test_outputs_that_cannot_be_added_come_back_as_that_error(client, plan):
     assert isinstance(event.error, AccumulationError)
 
 
-def test_a_merge_that_fails_says_so_when_it_is_pulled(client, plan):
-    pool = pool_for(client, plan, mixed_outputs)
+def test_a_merge_that_fails_says_so_when_it_is_pulled(client, plan, pool_for):
+    pool = pool_for(client, mixed_outputs)
     keys = [pool.submit(bundle) for bundle in bundles_of(plan, 1)[:2]]
     wait_for(pool, 2)
     with pytest.raises(AccumulationError, match="n"):
@@ -100,20 +110,20 @@ def sleepy(events):
     return {"n": len(events)}
 
 
-def test_what_is_released_is_not_reported(client, plan):
-    pool = pool_for(client, plan, sleepy)
+def test_what_is_released_is_not_reported(client, plan, pool_for):
+    pool = pool_for(client, sleepy)
     keys = [pool.submit(bundle) for bundle in bundles_of(plan, 1)]
     pool.release(keys[1:])
     events = wait_for(pool, len(keys), timeout_s=3)
     assert [event.key for event in events] == keys[:1]
 
 
-def test_a_cluster_that_is_restarted_loses_results_and_takes_new_bundles(plan):
+def test_a_cluster_that_is_restarted_loses_results_and_takes_new_bundles(plan, pool_for):
     with (
         LocalCluster(n_workers=1, threads_per_worker=1, dashboard_address=":0") as cluster,
         Client(cluster) as client,
     ):
-        pool = pool_for(client, plan, count_events)
+        pool = pool_for(client, count_events)
         bundle = bundles_of(plan, 8)[0]
         key = pool.submit(bundle)
         assert len(wait_for(pool, 1)) == 1
@@ -125,12 +135,27 @@ def test_a_cluster_that_is_restarted_loses_results_and_takes_new_bundles(plan):
         assert isinstance(event, Finished)
 
 
-def test_a_client_that_is_closed_is_named(plan):
+def test_a_client_that_is_closed_is_named(plan, pool_for):
     with LocalCluster(
         n_workers=1, threads_per_worker=1, processes=False, dashboard_address=":0"
     ) as cluster:
         client = Client(cluster)
-        pool = pool_for(client, plan, count_events)
+        pool = pool_for(client, count_events)
         client.close()
         with pytest.raises(WorkersLostError, match="connection"):
             pool.wait(0.1)
+
+
+def sleep_half_a_second(events):
+    time.sleep(0.5)
+    return {"n": 1}
+
+
+def test_all_workers_get_bundles_at_once(client, plan, pool_for):
+    """Bundles that depended on a shared task would all go to the worker that holds it."""
+    pool = pool_for(client, sleep_half_a_second)
+    begin = time.monotonic()
+    for bundle in bundles_of(plan, 1)[:4]:
+        pool.submit(bundle)
+    assert len(wait_for(pool, 4)) == 4
+    assert time.monotonic() - begin < 1.8

@@ -6,13 +6,13 @@ import contextlib
 import queue
 import time
 import uuid
-import warnings
 from collections.abc import Sequence
 from concurrent.futures import CancelledError
 from typing import TYPE_CHECKING, Any
 
 from beampipe.errors import ExecutionError, PartialLostError, WorkersLostError
-from beampipe.execution.bundles import Bundle, RunContext, run_bundle
+from beampipe.execution.bundles import Bundle, RunContext
+from beampipe.execution.context_plugin import ContextPlugin, run_with_plugin
 from beampipe.execution.partials import Partial, merge_partials, summarize_partial
 from beampipe.execution.pool import Finished, Key, Lost
 
@@ -32,7 +32,12 @@ class DaskPool:
     client : distributed.Client
         Used and left alone.
     context : RunContext
-        Goes to the cluster once; each worker fetches it once.
+        Goes to every worker once.
+
+    Raises
+    ------
+    WorkersLostError
+        ``run-workers-lost``: the scheduler does not answer.
     """
 
     def __init__(self, client: Client, context: RunContext) -> None:
@@ -44,37 +49,32 @@ class DaskPool:
         self._n_merges = 0
         self._counted_at = -_COUNT_EVERY_S
         self._threads: dict[str, int] = {}
-        self._run_context = context
-        self._n_contexts = 0
-        self._context = self._submit_context()
+        try:
+            client.register_plugin(ContextPlugin(context), name=self._prefix)
+        except (OSError, TimeoutError) as error:
+            raise WorkersLostError(
+                "The Dask scheduler does not answer.",
+                why=f"{type(error).__name__}: {error}",
+                fix="start a cluster and `beampipe resume` the run",
+            ) from error
 
-    def _submit_context(self) -> Future[Any]:
-        self._n_contexts += 1
-        return self._submit(
-            _keep, self._run_context, kind="context", number=self._n_contexts, priority=_MERGE
-        )
+    def close(self) -> None:
+        """Take from the workers what this run left there."""
+        self.release([*self._partials])
+        with contextlib.suppress(OSError, TimeoutError, ValueError):
+            self._client.unregister_worker_plugin(self._prefix)
 
     def _submit(
         self, function: Any, *args: Any, kind: str, number: int, priority: int
     ) -> Future[Any]:
-        with warnings.catch_warnings():
-            # The context may hold a large correction set; it is sent once, and that is meant.
-            warnings.filterwarnings("ignore", message="Sending large graph")
-            return self._client.submit(
-                function,
-                *args,
-                key=f"{self._prefix}-{kind}-{number}",
-                pure=False,
-                priority=priority,
-            )
+        key = f"{self._prefix}-{kind}-{number}"
+        return self._client.submit(function, *args, key=key, pure=False, priority=priority)
 
     def submit(self, bundle: Bundle) -> Key:
         """Send a bundle off; its summary follows as soon as it is done."""
         number = bundle.number
-        if self._context.status in {"cancelled", "lost", "error"}:  # the cluster was restarted
-            self._context = self._submit_context()
         partial = self._submit(
-            run_bundle, self._context, bundle, kind="bundle", number=number, priority=_BUNDLE
+            run_with_plugin, self._prefix, bundle, kind="bundle", number=number, priority=_BUNDLE
         )
         summary = self._submit(
             summarize_partial, partial, kind="summary", number=number, priority=_SUMMARY
@@ -167,10 +167,6 @@ class DaskPool:
         """Workers there now."""
         self.n_threads()
         return len(self._threads)
-
-
-def _keep(context: RunContext) -> RunContext:
-    return context
 
 
 def _reason(future: Future[Any]) -> BaseException:

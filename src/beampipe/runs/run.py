@@ -6,7 +6,7 @@ import contextlib
 import difflib
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack
+from contextlib import ExitStack, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -15,7 +15,7 @@ from beampipe.datasets.fileset import read_fileset
 from beampipe.datasets.metadata_cache import MetadataCache
 from beampipe.datasets.model import Plan
 from beampipe.datasets.planning import Limits, make_plan
-from beampipe.errors import ArgumentError, RunInterruptedError
+from beampipe.errors import ArgumentError, RunInterruptedError, join_fixes
 from beampipe.execution.bundles import RunContext
 from beampipe.execution.driver import DriverOptions
 from beampipe.execution.engine import Job, execute, interrupted, lay_out, make_context
@@ -26,7 +26,7 @@ from beampipe.execution.provenance import collect_provenance
 from beampipe.execution.runs_index import new_run_directory
 from beampipe.results.result import RunResult
 from beampipe.runs.display import show_progress
-from beampipe.runs.embedded import embedded_client
+from beampipe.runs.embedded import embedded_client, warm_workers
 from beampipe.settings import Settings, load_settings
 
 if TYPE_CHECKING:
@@ -37,7 +37,8 @@ ON_ERROR = ("stop", "skip")
 
 # Arguments of coffea's Runner and its executors that are something else here, or nothing.
 FOREIGN = {
-    "skipbadfiles": 'use on_error="skip": it records what it skips and says so in the result',
+    "skipbadfiles": 'use on_error="skip" (--on-error skip): it records what it skips, and the '
+    "result says so",
     "executor": "pass client=, a distributed.Client, or nothing for this machine's cores",
     "pre_executor": "files are counted in parallel here; leave it out",
     "treereduction": "merging adapts itself; leave it out",
@@ -54,8 +55,8 @@ FOREIGN = {
     "format": "only ROOT files are read",
     "xrootdtimeout": "leave it out",
     "dynamic_chunksize": "leave it out",
-    "maxworkers": "use workers=",
-    "n_workers": "use workers=",
+    "maxworkers": "use workers= (--workers)",
+    "n_workers": "use workers= (--workers)",
 }
 
 
@@ -175,27 +176,43 @@ def run_with_options(
     options: RunOptions,
 ) -> RunResult:
     """`run`, with its options gathered."""
-    from beampipe.reading.schemas import resolve_schema, schema_name
-
     check_client(client)
     begun = time.monotonic()
+    with warm_workers() if client is None and options.workers != 0 else nullcontext():
+        job = lay_out_run(processor, fileset, options)
+        stages_s = {"plan": time.monotonic() - begun}
+        return drive(job, client=client, options=options, begun=begun, stages_s=stages_s)
+
+
+def lay_out_run(processor: Any, fileset: Any, options: RunOptions) -> Job:
+    """Load the processor, plan the fileset, and make the run directory."""
+    from beampipe.reading.schemas import check_schema, schema_name
+
     loaded = load_processor(processor, options.params)
     plan = plan_run(fileset, options)
-    schema = resolve_schema(options.schema)
+    schema = check_schema(options.schema)
     context = make_context(loaded, schema, plan)
-    stages_s = {"plan": time.monotonic() - begun}
-    job = lay_out(
-        options.run_dir or new_run_directory(options.name or loaded.name),
-        plan,
-        loaded,
-        context=context,
-        name=options.name or loaded.name,
-        provenance=collect_provenance(
-            loaded, plan, schema=schema_name(schema), options=options_to_json(options)
-        ),
-        options=options_to_json(options),
-    )
-    return drive(job, client=client, options=options, begun=begun, stages_s=stages_s)
+    described = options_to_json(options)
+    name = options.name or loaded.name
+    # Absolute, since user code may go to another folder while the run is under way.
+    path = (options.run_dir or new_run_directory(name)).absolute()
+    try:
+        return lay_out(
+            path,
+            plan,
+            loaded,
+            context=context,
+            name=name,
+            provenance=collect_provenance(
+                loaded, plan, schema=schema_name(schema), options=described
+            ),
+            options=described,
+        )
+    except BaseException:
+        if options.run_dir is None:
+            with contextlib.suppress(OSError):  # a full disk leaves no empty directories behind
+                path.rmdir()
+        raise
 
 
 def plan_run(fileset: Any, options: RunOptions) -> Plan:
@@ -218,10 +235,17 @@ def plan_run(fileset: Any, options: RunOptions) -> Plan:
     if bad and settings.on_error == "stop":
         error = bad[0].error
         if len(bad) > 1:
-            error.why = f"{error.why}; {len(bad) - 1} more files cannot be used"
-        error.fix = f'{error.fix}; or leave such files out with on_error="skip" (--on-error skip)'
+            error.why += f"; {_count_others(len(bad) - 1)}: `beampipe plan` lists them"
+        if plan.n_chunks:  # otherwise nothing would be left
+            error.fix = join_fixes(
+                error.fix, 'leave such files out with on_error="skip" (--on-error skip)'
+            )
         raise error
     return plan
+
+
+def _count_others(number: int) -> str:
+    return "one more file cannot be used" if number == 1 else f"{number} more files cannot be used"
 
 
 def drive(
@@ -292,12 +316,12 @@ def open_pool(
         return
     from beampipe.execution.dask_pool import DaskPool
 
-    if client is None:
-        limit = options.settings.memory_limit
-        with embedded_client(options.workers, limit) as own:
-            yield DaskPool(own, context), own.dashboard_link
-        return
-    yield DaskPool(client, context), str(client.dashboard_link or "")
+    with ExitStack() as stack:
+        if client is None:
+            limit = options.settings.memory_limit
+            client = stack.enter_context(embedded_client(options.workers, limit))
+        pool = stack.enter_context(contextlib.closing(DaskPool(client, context)))
+        yield pool, str(client.dashboard_link or "")
 
 
 def check_client(client: Any) -> None:

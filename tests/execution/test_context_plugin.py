@@ -1,0 +1,30 @@
+"""The run's context on every worker: once, also on those that come later, and not for ever."""
+
+import pytest
+from distributed import Client, LocalCluster
+
+from beampipe.errors import WorkersLostError
+from beampipe.execution.bundles import Bundle, RunContext
+from beampipe.execution.context_plugin import ContextPlugin, run_with_plugin
+
+
+def test_every_worker_has_it_until_it_is_taken_away():
+    def which(dask_worker):
+        plugin = dask_worker.plugins.get("run 1")
+        return plugin and plugin.context.digest
+
+    with (
+        LocalCluster(
+            n_workers=1, threads_per_worker=1, processes=False, dashboard_address=":0"
+        ) as cluster,
+        Client(cluster) as client,
+    ):
+        client.register_plugin(ContextPlugin(RunContext("abc", b"", {})), name="run 1")
+        cluster.scale(2)
+        client.wait_for_workers(2)
+        assert list(client.run(which).values()) == ["abc", "abc"]
+        client.unregister_worker_plugin("run 1")
+        assert list(client.run(which).values()) == [None, None]
+        lost = client.submit(run_with_plugin, "run 1", Bundle(1, "data", (), 1.0))
+        with pytest.raises(WorkersLostError, match="run 1"):
+            lost.result()
