@@ -246,8 +246,9 @@ class Race:
     def start(self, name: str, ledger: Ledger | None = None) -> None:
         """A driver that takes the run, or has it, and then does what is missing."""
         self.turns[name] = threading.Semaphore(0)
-        self.threads.append(threading.Thread(target=self.drive, args=(name, ledger), name=name))
-        self.threads[-1].start()
+        thread = threading.Thread(target=self.drive, args=(name, ledger), name=name, daemon=True)
+        self.threads.append(thread)
+        thread.start()
         self.arrived.acquire()
 
     def drive(self, name: str, ledger: Ledger | None = None) -> None:

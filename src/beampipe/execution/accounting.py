@@ -204,9 +204,9 @@ def account(plan: Plan, tally: Tally) -> Accounting:
 
 
 def _account_dataset(dataset: DatasetPlan, tally: DatasetTally) -> DatasetAccounting:
-    check_no_overlap(tally.done.values())
     plans = {plan.file.uuid: plan for plan in dataset.files}
     processed = sum(_events_in_plan(plans, chunk) for chunk in tally.done.values())
+    check_no_overlap(tally.done.values())
     failed = _count_failed(plans, tally)
     planned = dataset.n_events
     return DatasetAccounting(

@@ -214,6 +214,8 @@ def materialize(output: Any) -> Any:
         import awkward as ak
 
         return ak.materialize(output)
+    if isinstance(output, list) and output and is_awkward(output[0]):
+        output[:] = map(materialize, output)
     return output
 
 

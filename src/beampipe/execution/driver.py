@@ -140,6 +140,7 @@ class Driver:
             The cluster is gone.
         """
         interrupt = threading.Event()
+        self._rate.append((time.monotonic(), 0))
         try:
             with deferred_interrupt(interrupt):
                 while not (interrupt.is_set() or self._stop):

@@ -73,5 +73,5 @@ class InlinePool:
         return 1
 
     def n_workers(self) -> int:
-        """None but this process."""
-        return 0
+        """One, this process."""
+        return 1

@@ -113,9 +113,11 @@ def load_processor(given: Any, params: Mapping[str, Any] | None = None) -> Proce
         check_params(target, params, n_positional=1, name=name)
         target = functools.partial(target, **params) if params else target
     if not callable(target) and not has_process(target):
+        shown = given if isinstance(given, (str, Path)) else f"{given!r:.80}"
         raise ProcessorKindError(
-            f"{name} is no processor.",
-            why=f"it is a {type(target).__name__}, neither callable nor with a `process` method",
+            f"{shown} is no processor.",
+            why=f"its type is {type(target).__name__}: neither a function nor with a method "
+            "`process`",
             fix="give a function of events, or a coffea ProcessorABC",
         )
     return Processor(target, name, source, origin, params)
@@ -189,8 +191,8 @@ def find_named(text: str | Path) -> Any:
     """
     place, colon, name = str(text).rpartition(":")
     name = name.strip()
-    if not colon or not name or Path(text).is_file():  # a file's own name may hold a colon
-        place, name = str(text) if Path(text).is_file() else str(text).rstrip(":"), ""
+    if not colon or Path(text).is_file():  # a file's own name may hold a colon
+        place, name = str(text), ""
     module = _import_file(Path(place)) if _is_file(place) else _import_module(place)
     candidates = list_candidates(module)
     if not name:

@@ -58,11 +58,16 @@ def is_own_directory(path: Path) -> bool:
     directory = RunDirectory(path)
     parts = [path, directory.segments, directory.processor_file, directory.result_file]
     parts += directory.segments.glob("*.zip")
-    return all(_is_own(part) for part in parts if part.exists())
+    return all(map(_is_own, parts))
 
 
 def _is_own(path: Path) -> bool:
-    status = path.stat()
+    try:
+        status = path.stat()
+    except FileNotFoundError:
+        return True
+    except OSError:
+        return False
     return status.st_uid == os.getuid() and not status.st_mode & (stat.S_IWGRP | stat.S_IWOTH)
 
 

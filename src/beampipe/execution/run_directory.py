@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import shlex
 import socket
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -125,9 +126,10 @@ def _undone_on_error(directory: RunDirectory) -> Iterator[None]:
 
 def _already_there(path: Path) -> RunDirectoryExistsError:
     is_run = (path / "run.json").exists()
+    quoted = shlex.quote(str(path))
     fix = (
-        f"`beampipe resume {path}` goes on with it, `beampipe show {path}` tells what it holds; "
-        "for a new run choose another --run-dir"
+        f"`beampipe resume {quoted}` goes on with it, `beampipe show {quoted}` tells what it "
+        "holds; for a new run choose another --run-dir"
         if is_run
         else "choose another --run-dir, or an empty directory"
     )

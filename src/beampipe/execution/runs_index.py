@@ -81,10 +81,11 @@ def new_run_directory(name: str, root: Path | None = None) -> Path:
     root = run_root() if root is None else root
     safe = re.sub(r"[^\w.+-]+", "-", name)[:_NAME_LENGTH].strip("-.") or "run"
     stamp = datetime.now().astimezone().strftime("%Y%m%d-%H%M%S")
+    with storage_errors(root):
+        root.mkdir(parents=True, exist_ok=True)
     for number in itertools.count(1):
         path = root / (f"{stamp}-{safe}" if number == 1 else f"{stamp}-{safe}-{number}")
         with storage_errors(path), contextlib.suppress(FileExistsError):
-            root.mkdir(parents=True, exist_ok=True)
             path.mkdir(DIRECTORY_MODE)
             break
     return path

@@ -20,6 +20,9 @@ _REASONS = {
     errno.EACCES: ("permission denied", "use a --run-dir that is yours"),
     errno.EPERM: ("permission denied", "use a --run-dir that is yours"),
     errno.EROFS: ("the file system is read-only", "use another --run-dir"),
+    errno.EEXIST: ("a file is in the way", "use another --run-dir"),
+    errno.ENOTDIR: ("a file is in the way", "use another --run-dir"),
+    errno.ENAMETOOLONG: ("the name is too long", "use a shorter --run-dir"),
     errno.ESTALE: ("the file system went away (stale handle)", "check the mount, then resume"),
 }
 # Whatever the umask says: pickles are loaded only from files that nobody else may write to.
