@@ -14,8 +14,8 @@ from beampipe.errors import (
     ProcessorFailedError,
     RunHeldError,
     RunInterruptedError,
-    RunStorageError,
     RunStoppedError,
+    RunStorageError,
     TrustError,
 )
 from beampipe.execution.driver import DriverOptions
@@ -166,7 +166,7 @@ class BadEnd:
     def process(self, events):
         return {"n": len(events)}
 
-    def postprocess(self, output):
+    def postprocess(self, _output):
         raise KeyError("wrong")
 
 

@@ -7,9 +7,9 @@ import awkward as ak
 import numpy as np
 import pytest
 import uproot
-from tests.functional.analyses import MuonProcessor, muons_jets_met, plain_branches, same
 from coffea import processor
 from coffea.nanoevents import NanoAODSchema
+from tests.functional.analyses import MuonProcessor, muons_jets_met, plain_branches, same
 
 import beampipe as bp
 

@@ -122,9 +122,7 @@ def _workbench(context: RunContext) -> _Workbench:
     bench: _Workbench | None = getattr(_LOCAL, "bench", None)
     if bench is not None and bench.digest == context.digest:
         return bench
-    if bench is not None:
-        _LOCAL.bench = None  # whatever goes wrong below, a closed reader is not used again
-        bench.reader.close()
+    clear_workbench()  # whatever goes wrong below, a closed reader is not used again
     from beampipe.reading.allocator import tune_allocator
     from beampipe.reading.reader import Reader
 
@@ -133,6 +131,14 @@ def _workbench(context: RunContext) -> _Workbench:
     bench = _Workbench(context.digest, Reader(schema))
     _LOCAL.bench = bench
     return bench
+
+
+def clear_workbench() -> None:
+    """Close the trees that this thread keeps open."""
+    bench: _Workbench | None = getattr(_LOCAL, "bench", None)
+    _LOCAL.bench = None
+    if bench is not None:
+        bench.reader.close()
 
 
 def _unpack(context: RunContext) -> tuple[Processor, type | None]:

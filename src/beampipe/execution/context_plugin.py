@@ -10,7 +10,7 @@ from beampipe.execution.bundles import Bundle, RunContext, run_bundle
 from beampipe.execution.partials import Partial
 
 
-class ContextPlugin(WorkerPlugin):  # type: ignore[misc]  # distributed ships no types for it
+class ContextPlugin(WorkerPlugin):
     """Holds a run's context on a worker.
 
     The scheduler gives it once to every worker there is, and to those that come later. Were it
@@ -36,7 +36,7 @@ def run_with_plugin(name: str, bundle: Bundle) -> Partial:
         ``run-workers-lost``: the plugin is not there; somebody took it away.
     """
     plugin = get_worker().plugins.get(name)
-    if plugin is None:
+    if not isinstance(plugin, ContextPlugin):
         raise WorkersLostError(
             "A worker does not have what the run needs.",
             why=f"the worker plugin {name} is gone",

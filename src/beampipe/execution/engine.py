@@ -172,6 +172,24 @@ def execute(
     """
     begun = time.monotonic() if begun is None else begun
     ledger = Ledger.take(job.directory, run_id=job.run_id, driver=secrets.token_hex(8))
+    try:
+        _drive(job, pool, ledger, options, notify, _Clock(begun, stages_s or {}))
+    finally:
+        ledger.release()
+    return read_record(job.directory.path, trust=True)
+
+
+@dataclass(frozen=True, slots=True)
+class _Clock:
+    """When a run began, and what its time went into before the driver."""
+
+    begun: float
+    stages_s: Mapping[str, float]
+
+
+def _drive(
+    job: Job, pool: Pool, ledger: Ledger, options: DriverOptions, notify: Notify, clock: _Clock
+) -> None:
     before = list(read_segments(job.directory, job.run_id))
     tally = tally_manifests(segment.manifest for segment in before)
     driver = _make_driver(job, pool, ledger, options, notify, tally)
@@ -188,8 +206,7 @@ def execute(
         is_overtaken = isinstance(error, RunHeldError)
         raise
     finally:
-        wall_s = time.monotonic() - begun
-        metrics = _metrics(driver, pool, wall_s, stages_s or {})
+        metrics = _metrics(driver, pool, clock)
         try:
             if not is_overtaken:  # how the run ends is for the other driver to tell
                 write_outcome(job, before, status=status, metrics=metrics, driver=ledger.driver)
@@ -199,9 +216,6 @@ def execute(
             if status in {"complete", "incomplete"}:
                 error.add_facts(run_dir=job.directory.path)
                 raise
-        finally:
-            ledger.release()
-    return read_record(job.directory.path, trust=True)
 
 
 def interrupted(path: Path) -> RunInterruptedError:
@@ -283,11 +297,10 @@ def write_outcome(
     write_json(job.directory.outcome_file, outcome)
 
 
-def _metrics(
-    driver: Driver, pool: Pool, wall_s: float, stages_s: Mapping[str, float]
-) -> dict[str, Any]:
+def _metrics(driver: Driver, pool: Pool, clock: _Clock) -> dict[str, Any]:
+    wall_s = time.monotonic() - clock.begun
     counted = driver.metrics
-    stages = dict(stages_s)
+    stages = dict(clock.stages_s)
     for stage in (*WORKER_STAGES, *DRIVER_STAGES):
         stages[stage] = counted.get(f"{stage}_s", 0.0)
     events = counted.get("events", 0.0)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from beampipe.errors import ExecutionError
-from beampipe.execution.bundles import Bundle, RunContext, run_bundle
+from beampipe.execution.bundles import Bundle, RunContext, clear_workbench, run_bundle
 from beampipe.execution.partials import Partial, merge_partials, summarize_partial
 from beampipe.execution.pool import Finished, Key, Lost
 
@@ -67,6 +67,10 @@ class InlinePool:
         self._queue = [(key, bundle) for key, bundle in self._queue if key not in gone]
         for key in gone:
             self._partials.pop(key, None)
+
+    def close(self) -> None:
+        """Close the files that were read."""
+        clear_workbench()
 
     def n_threads(self) -> int:
         """One."""

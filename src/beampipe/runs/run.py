@@ -6,7 +6,7 @@ import contextlib
 import difflib
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, nullcontext
+from contextlib import AbstractContextManager, ExitStack, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -20,6 +20,7 @@ from beampipe.execution.bundles import RunContext
 from beampipe.execution.driver import DriverOptions
 from beampipe.execution.engine import Job, execute, interrupted, lay_out, make_context
 from beampipe.execution.inline_pool import InlinePool
+from beampipe.execution.interrupts import terminable
 from beampipe.execution.pool import Pool
 from beampipe.execution.processors import load_processor
 from beampipe.execution.provenance import collect_provenance
@@ -32,7 +33,7 @@ from beampipe.settings import Settings, load_settings
 if TYPE_CHECKING:
     from distributed import Client
 
-INLINE = "inline"
+INLINE: Literal["inline"] = "inline"
 ON_ERROR = ("stop", "skip")
 
 # Arguments of coffea's Runner and its executors that are something else here, or nothing.
@@ -178,10 +179,17 @@ def run_with_options(
     """`run`, with its options gathered."""
     check_client(client)
     begun = time.monotonic()
-    with warm_workers() if client is None and options.workers != 0 else nullcontext():
+    with prepared_workers(client, options):
         job = lay_out_run(processor, fileset, options)
         stages_s = {"plan": time.monotonic() - begun}
         return drive(job, client=client, options=options, begun=begun, stages_s=stages_s)
+
+
+def prepared_workers(
+    client: Client | Literal["inline"] | None, options: RunOptions
+) -> AbstractContextManager[None]:
+    """Let workers prepare themselves in the background, if there are to be any of ours."""
+    return warm_workers() if client is None and options.workers != 0 else nullcontext()
 
 
 def lay_out_run(processor: Any, fileset: Any, options: RunOptions) -> Job:
@@ -261,10 +269,11 @@ def drive(
     Raises
     ------
     RunInterruptedError
-        ``run-interrupted``: Ctrl-C, at any moment.
+        ``run-interrupted``: Ctrl-C or SIGTERM, at any moment.
     """
     try:
-        return _drive(job, client=client, options=options, begun=begun, stages_s=stages_s)
+        with terminable():
+            return _drive(job, client=client, options=options, begun=begun, stages_s=stages_s)
     except RunInterruptedError:
         raise
     except KeyboardInterrupt as error:  # while workers were started or ended
@@ -280,10 +289,10 @@ def _drive(
     stages_s: dict[str, float],
 ) -> RunResult:
     with ExitStack() as stack:
+        notify = stack.enter_context(show_progress(enabled=options.progress))
         starting = time.monotonic()
         pool, dashboard = stack.enter_context(open_pool(client, job.context, options))
         stages_s["start"] = time.monotonic() - starting
-        notify = stack.enter_context(show_progress(enabled=options.progress))
         record = execute(
             job,
             pool,
@@ -312,16 +321,25 @@ def open_pool(
         Link to Dask's dashboard, or empty.
     """
     if isinstance(client, str) or (client is None and options.workers == 0):
-        yield InlinePool(context), ""
+        with contextlib.closing(InlinePool(context)) as here:
+            yield here, ""
         return
     from beampipe.execution.dask_pool import DaskPool
 
     with ExitStack() as stack:
-        if client is None:
-            limit = options.settings.memory_limit
-            client = stack.enter_context(embedded_client(options.workers, limit))
-        pool = stack.enter_context(contextlib.closing(DaskPool(client, context)))
-        yield pool, str(client.dashboard_link or "")
+        used = client or stack.enter_context(
+            embedded_client(options.workers, options.settings.memory_limit)
+        )
+        pool = stack.enter_context(contextlib.closing(DaskPool(used, context)))
+        yield pool, find_dashboard(used)
+
+
+def find_dashboard(client: Client) -> str:
+    """Link to Dask's dashboard; empty where there is none, or the link cannot be made."""
+    try:
+        return str(client.dashboard_link or "")
+    except (KeyError, OSError, ValueError):  # its template may name a variable that is not set
+        return ""
 
 
 def check_client(client: Any) -> None:
@@ -384,7 +402,9 @@ def check_choice(name: str, value: Any, choices: tuple[str, ...]) -> None:
     """
     if value is not None and value not in choices:
         raise ArgumentError(
-            f"{name}={value!r} means nothing.", why=f"it is one of {', '.join(choices)}"
+            f"{name}={value!r} means nothing.",
+            why=f"the choices are {', '.join(choices)}",
+            fix=f"write {name}={choices[0]!r}, or leave it out",
         )
 
 
