@@ -7,9 +7,11 @@ from typing import Literal
 
 import click
 
+from beampipe.cli.options import run_argument, trust_option
 
-@click.command("export")
-@click.argument("run")
+
+@click.command("export", short_help="Write the output of RUN as ROOT, JSON, coffea or Parquet.")
+@run_argument
 @click.option(
     "--format",
     "export_format",
@@ -24,11 +26,13 @@ import click
     type=click.Path(path_type=Path),
     help="The file, or folder for parquet [default: output.FORMAT in the run directory].",
 )
+@trust_option
 def command(
     run: str,
     *,
     export_format: Literal["root", "json", "coffea", "parquet"],
     output: Path | None,
+    trust: bool,
 ) -> None:
     """Write the output of RUN into a file, and say what the format could not hold."""
     from beampipe.execution.record_reader import read_record
@@ -36,7 +40,7 @@ def command(
     from beampipe.results.exports import export_output
     from beampipe.results.result import RunResult
 
-    result = RunResult(read_record(find_run(run)))
+    result = RunResult(read_record(find_run(run), trust=trust or None))
     path = output or result.run_dir / f"output.{export_format}"
     exported = export_output(result.output, path, export_format=export_format)
     click.echo(exported.path)

@@ -2,13 +2,26 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
+import os
+import shlex
+import signal
 import sys
 import traceback
 from typing import Any
 
 import click
 
+from beampipe.cli.json_output import (
+    FAILED,
+    STOPPED,
+    failed_json,
+    is_wanted,
+    plain_failure,
+    print_json,
+    remember_arguments,
+)
 from beampipe.errors import BeampipeError, RunInterruptedError
 
 COMPLETE, KNOWN_ERROR, UNEXPECTED, INCOMPLETE, INTERRUPTED = 0, 1, 3, 4, 130
@@ -28,6 +41,11 @@ COMMANDS = {
     "reproduce": "beampipe.cli.reproduce",
 }
 """In the order in which a newcomer meets them."""
+
+
+DEFECT = (
+    "[unexpected] This is a defect of Beampipe: please report the lines above with what you did."
+)
 
 
 class CommandGroup(click.Group):
@@ -60,39 +78,86 @@ class CommandGroup(click.Group):
                 raise
             raise click.UsageError(f"{error.message} Did you mean '{close[0]}'?", ctx) from error
 
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Parse as usual, and keep what was typed for the border."""
+        remember_arguments(ctx, args)
+        return super().parse_args(ctx, args)
+
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command; what it raises becomes words and an exit code."""
         try:
             return super().invoke(ctx)
-        except RunInterruptedError as error:
-            click.echo(f"\n{error}", err=True)
-            ctx.exit(INTERRUPTED)
         except BeampipeError as error:
-            click.echo(str(error), err=True)
-            ctx.exit(KNOWN_ERROR)
+            ctx.exit(tell_error(ctx, error))
         except KeyboardInterrupt:
             click.echo("\ninterrupted", err=True)
+            if is_wanted(ctx):
+                print_json(plain_failure(STOPPED, code=STOPPED, message="Nothing was begun."))
             ctx.exit(INTERRUPTED)
         except BrokenPipeError:
             # `beampipe show RUN | head`: nobody listens any more, and nobody is to blame.
-            sys.stderr.close()
+            drop_output()
             ctx.exit(COMPLETE)
+        except click.UsageError as error:
+            raise complete_usage_error(ctx, error) from error
         except (click.ClickException, click.exceptions.Exit, click.Abort):
             raise
-        except Exception:  # noqa: BLE001 (the border: whatever it is, the user gets words and a code)
-            traceback.print_exc()
-            click.echo(
-                "[unexpected] This is a defect of Beampipe: please report the lines above "
-                "with what you did.",
-                err=True,
-            )
-            ctx.exit(UNEXPECTED)
+        except Exception as error:  # noqa: BLE001 (the border: whatever it is, the user gets words and a code)
+            ctx.exit(tell_defect(ctx, error))
+
+
+def drop_output() -> None:
+    """Let what Python still holds for a closed pipe go nowhere, without a word."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def tell_error(ctx: click.Context, error: BeampipeError) -> int:
+    """Print one of our errors, and where the run is that it ended; gives the exit code."""
+    is_interrupt = isinstance(error, RunInterruptedError)
+    click.echo(f"\n{error}" if is_interrupt else str(error), err=True)
+    run_dir = error.facts.get("run_dir")
+    if run_dir is not None and not is_interrupt:
+        click.echo(f"What was done is kept: beampipe show {shlex.quote(str(run_dir))}", err=True)
+    if is_wanted(ctx):
+        print_json(failed_json(error, status=STOPPED if is_interrupt else FAILED))
+    return INTERRUPTED if is_interrupt else KNOWN_ERROR
+
+
+def tell_defect(ctx: click.Context, error: Exception) -> int:
+    """Print what nobody thought of, with everything that helps to mend it."""
+    traceback.print_exc()
+    click.echo(DEFECT, err=True)
+    if is_wanted(ctx):
+        message = f"{type(error).__name__}: {error}"
+        print_json(plain_failure(FAILED, code="unexpected", message=message))
+    return UNEXPECTED
+
+
+def complete_usage_error(ctx: click.Context, error: click.UsageError) -> click.UsageError:
+    """Add what click does not know to its message, and tell those who read JSON."""
+    if isinstance(error, click.NoSuchOption):
+        advice = explain_option(error.option_name)
+        error = click.UsageError(advice, error.ctx) if advice else error
+    if is_wanted(ctx):
+        print_json(plain_failure(FAILED, code="usage", message=error.format_message()))
+    return error
+
+
+def explain_option(option: str) -> str:
+    """Say what an option is called here that people know from coffea; empty for others."""
+    from beampipe.runs.run import FOREIGN  # half a second, and only after a mistake
+
+    advice = FOREIGN.get(option.lstrip("-").replace("-", "_"))
+    if not advice:
+        return ""
+    return f"No such option {option!r}: it is an argument of coffea's; here: {advice}."
 
 
 CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
 
 
-@click.command(cls=CommandGroup, context_settings=CONTEXT)
+# The name is what `dask` lists it under.
+@click.command("beampipe", cls=CommandGroup, context_settings=CONTEXT)
 @click.version_option(package_name="beampipe", message="beampipe %(version)s")
 def cli() -> None:
     """From a physicist's function to every file on a farm, each event once.
@@ -120,4 +185,12 @@ def cli() -> None:
 
 def main() -> None:
     """Run the command line."""
-    cli(prog_name="beampipe")
+    for stream in (sys.stdout, sys.stderr):
+        # A name that the terminal cannot show is shown somehow, and ends nothing.
+        with contextlib.suppress(AttributeError, ValueError):
+            stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
+    try:
+        cli(prog_name="beampipe")
+    finally:
+        # The process is on its way out: one more Ctrl-C must not change its exit code.
+        signal.signal(signal.SIGINT, signal.SIG_IGN)

@@ -8,6 +8,16 @@ from typing import Any
 
 import click
 
+from beampipe.cli.completion import FileOrName, RunName, SchemaName
+
+run_argument = click.argument("run", type=RunName())
+trust_option = click.option(
+    "--trust",
+    is_flag=True,
+    help="Load values that need pickle also from a directory that is not yours alone. A pickle "
+    "can run any program: only if you trust whoever wrote it.",
+)
+
 
 def parse_params(texts: tuple[str, ...]) -> dict[str, Any]:
     """Turn ``key=value`` texts into keyword arguments; values are typed as in TOML.
@@ -40,10 +50,11 @@ def processor_options(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 _PROCESSOR_OPTIONS = (
-    click.argument("processor", metavar="PROCESSOR"),
-    click.argument("fileset", metavar="FILESET", nargs=-1, required=True),
+    click.argument("processor", metavar="PROCESSOR", type=FileOrName()),
+    click.argument("fileset", metavar="FILESET...", nargs=-1, required=True, type=FileOrName()),
     click.option(
         "--schema",
+        type=SchemaName(),
         default="NanoAODSchema",
         show_default=True,
         help="A coffea schema by name, or 'none' for plain arrays of branches.",

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from beampipe.cli.completion import FileOrName
+from beampipe.cli.json_output import print_json
 from beampipe.cli.main import INCOMPLETE
 from beampipe.cli.options import one_or_many
 
@@ -22,7 +23,7 @@ MAX_TREES = 3
 
 
 @click.command("plan")
-@click.argument("fileset", metavar="FILESET", nargs=-1, required=True)
+@click.argument("fileset", metavar="FILESET...", nargs=-1, required=True, type=FileOrName())
 @click.option("--treename", help="The tree to read; found when a file holds one obvious tree.")
 @click.option(
     "--chunksize", type=click.IntRange(1), help="Wanted events per chunk [default: 250000]."
@@ -61,7 +62,7 @@ def command(
     source = one_or_many(fileset)
     plan = _plan(source, treename, chunksize, limits=Limits(**limits))
     if as_json:
-        click.echo(json.dumps(plan_summary(plan), ensure_ascii=False))
+        print_json(plan_summary(plan))
     else:
         _print_plan(plan)
     if any(dataset.uncounted for dataset in plan.datasets):

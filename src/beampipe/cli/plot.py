@@ -7,9 +7,11 @@ from typing import Literal
 
 import click
 
+from beampipe.cli.options import run_argument, trust_option
 
-@click.command("plot")
-@click.argument("run")
+
+@click.command("plot", short_help="Draw the histograms of RUN, one file each.")
+@run_argument
 @click.option(
     "--output",
     "-o",
@@ -25,12 +27,14 @@ import click
     show_default=True,
     help="Kind of file.",
 )
+@trust_option
 def command(
     run: str,
     *,
     output: Path | None,
     only: str | None,
     image_format: Literal["png", "pdf", "svg"],
+    trust: bool,
 ) -> None:
     """Draw the histograms of RUN, one file each, and print the files' names.
 
@@ -41,7 +45,7 @@ def command(
     from beampipe.execution.runs_index import find_run
     from beampipe.results.result import RunResult
 
-    result = RunResult(read_record(find_run(run)))
+    result = RunResult(read_record(find_run(run), trust=trust or None))
     paths = result.plot(output, only=only, image_format=image_format)
     for path in paths:
         click.echo(path)

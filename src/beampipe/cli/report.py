@@ -6,9 +6,11 @@ from pathlib import Path
 
 import click
 
+from beampipe.cli.options import run_argument, trust_option
 
-@click.command("report")
-@click.argument("run")
+
+@click.command("report", short_help="Write a page with RUN's accounting, plots and failures.")
+@run_argument
 @click.option(
     "--output",
     "-o",
@@ -16,7 +18,8 @@ import click
     help="The page [default: report.html in the run directory].",
 )
 @click.option("--open", "open_page", is_flag=True, help="Open the page in the browser.")
-def command(run: str, *, output: Path | None, open_page: bool) -> None:
+@trust_option
+def command(run: str, *, output: Path | None, open_page: bool, trust: bool) -> None:
     """Write the report of RUN: one page with accounting, plots, cutflows, failures and timing.
 
     The page loads nothing from elsewhere: it can be mailed, archived, or put on any web server.
@@ -25,7 +28,7 @@ def command(run: str, *, output: Path | None, open_page: bool) -> None:
     from beampipe.execution.runs_index import find_run
     from beampipe.results.result import RunResult
 
-    result = RunResult(read_record(find_run(run)))
+    result = RunResult(read_record(find_run(run), trust=trust or None))
     page = result.report(output)
     click.echo(page)
     if not result.is_complete:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import shlex
+
 import click
 
+from beampipe.cli.options import run_argument
 from beampipe.cli.user_code import show_user_errors
 
 
 @click.command("reproduce")
-@click.argument("run")
+@run_argument
 @click.option(
     "--failure",
     type=click.IntRange(1),
@@ -31,5 +34,5 @@ def command(run: str, *, failure: int, pdb: bool) -> None:
     else:
         click.echo(
             f"It does not fail here: {trial.n_events} events of {trial.url} went through. "
-            f"`beampipe resume {run}` tries all failed chunks again."
+            f"`beampipe resume {shlex.quote(run)}` tries all failed chunks again."
         )

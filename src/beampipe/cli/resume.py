@@ -6,11 +6,12 @@ from typing import Any
 
 import click
 
+from beampipe.cli.options import run_argument
 from beampipe.cli.run_output import finish_run
 
 
 @click.command("resume")
-@click.argument("run")
+@run_argument
 @click.option(
     "--workers",
     type=click.IntRange(0),

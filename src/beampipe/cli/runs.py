@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
+from beampipe.cli.json_output import print_json
+
 if TYPE_CHECKING:
     from beampipe.execution.record_reader import RunSummary
 
 
-@click.command("runs")
+@click.command("runs", short_help="List the runs in a folder, the oldest first.")
 @click.argument("directory", required=False, type=click.Path(file_okay=False, path_type=Path))
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON array and nothing else.")
 def command(directory: Path | None, *, as_json: bool) -> None:
@@ -32,7 +33,7 @@ def command(directory: Path | None, *, as_json: bool) -> None:
         except BeampipeError as error:
             unreadable[str(path)] = error.message
     if as_json:
-        click.echo(json.dumps([describe_run(run) for run in runs], ensure_ascii=False))
+        print_json([describe_run(run) for run in runs])
     elif runs:
         print_runs(runs)
     elif not unreadable:

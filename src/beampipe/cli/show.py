@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-import json
-
 import click
+
+from beampipe.cli.options import run_argument, trust_option
 
 
 @click.command("show")
-@click.argument("run")
+@run_argument
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object and nothing else.")
 @click.option("--failures", is_flag=True, help="Every failure with its traceback.")
-def command(run: str, *, as_json: bool, failures: bool) -> None:
+@trust_option
+def command(run: str, *, as_json: bool, failures: bool, trust: bool) -> None:
     """Show RUN: its status, accounting, outputs and failures.
 
     RUN is a run directory, its name under the folder of runs, or 'latest'.
     """
+    from beampipe.cli.json_output import print_json
     from beampipe.cli.run_output import result_json
     from beampipe.execution.record_reader import read_record
     from beampipe.execution.runs_index import find_run
@@ -23,7 +25,7 @@ def command(run: str, *, as_json: bool, failures: bool) -> None:
     from beampipe.results.result import RunResult
     from beampipe.results.summary import print_summary
 
-    result = RunResult(read_record(find_run(run)))
+    result = RunResult(read_record(find_run(run), trust=trust or None))
     if not as_json:
         print_summary(result, all_failures=failures)
         return
@@ -36,4 +38,4 @@ def command(run: str, *, as_json: bool, failures: bool) -> None:
         "outputs": {leaf.name: describe_value(leaf.value) for leaf in walk_output(result.output)},
         "provenance": dict(result.provenance),
     }
-    click.echo(json.dumps(described, ensure_ascii=False, default=str))
+    print_json(described)

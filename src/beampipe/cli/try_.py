@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from beampipe.runs.trial import Trial
 
 
-@click.command("try")
+@click.command("try", short_help="Run PROCESSOR on one chunk, here, before scaling out.")
 @processor_options
 @click.option("--pdb", is_flag=True, help="Stop in the debugger where the processor raises.")
 def command(

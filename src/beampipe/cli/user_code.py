@@ -10,7 +10,7 @@ from types import TracebackType
 
 import click
 
-from beampipe.errors import BeampipeError, ProcessorFailedError
+from beampipe.errors import BeampipeError, ColumnNotFoundError, ProcessorFailedError
 
 _OURS = str(Path(__file__).parents[1])
 
@@ -26,22 +26,32 @@ def show_user_errors(*, debug: bool = False) -> Iterator[None]:
     """
     try:
         yield
+    except ColumnNotFoundError as error:  # ours, and raised by a line of the user's
+        show_raised(error.__cause__ or error, debug=debug)
+        raise
     except (BeampipeError, click.ClickException, click.exceptions.Exit):
         raise
     except Exception as error:  # the user's code, which may raise anything
-        tail = user_traceback(error.__traceback__)
-        click.echo("Traceback (most recent call last):", err=True)
-        click.echo("".join(traceback.format_tb(tail)), err=True, nl=False)
-        click.echo(f"{type(error).__name__}: {error}\n", err=True)
-        if debug:
-            import pdb  # noqa: T100 (asked for with --pdb)
-
-            pdb.post_mortem(tail)
+        show_raised(error, debug=debug)
         raise ProcessorFailedError(
             f"The processor raised {type(error).__name__}.",
             why=str(error),
             fix="the lines above show where; --pdb stops there in the debugger",
         ) from error
+
+
+def show_raised(error: BaseException, *, debug: bool) -> None:
+    """Print the user's part of a traceback, and stop there in the debugger if that is wanted."""
+    tail = user_traceback(error.__traceback__)
+    if tail is None:  # it was raised where none of the user's code was running
+        return
+    click.echo("Traceback (most recent call last):", err=True)
+    click.echo("".join(traceback.format_tb(tail)), err=True, nl=False)
+    click.echo(f"{type(error).__name__}: {error}\n", err=True)
+    if debug:
+        import pdb  # noqa: T100 (asked for with --pdb)
+
+        pdb.post_mortem(tail)
 
 
 def user_traceback(frames: TracebackType | None) -> TracebackType | None:

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING
 
 import click
+
+from beampipe.cli.json_output import print_json
+from beampipe.cli.options import run_argument
 
 if TYPE_CHECKING:
     from beampipe.results.verification import Verification
 
 
-@click.command("verify")
-@click.argument("run")
+@click.command("verify", short_help="Prove that RUN counted every event exactly once.")
+@run_argument
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object and nothing else.")
 def command(run: str, *, as_json: bool) -> None:
     """Prove that RUN counted every event once: processed, failed or not reached.
@@ -30,7 +32,7 @@ def command(run: str, *, as_json: bool) -> None:
     run_dir = find_run(run)
     proof = verify_run(run_dir)
     if as_json:
-        click.echo(json.dumps(proof.to_json(), ensure_ascii=False))
+        print_json(proof.to_json())
     else:
         print_proof(proof)
     if not proof.is_proved:

@@ -246,4 +246,4 @@ def _try_count(asked: Asked, cache: MetadataCache | None) -> FileEntry | Uncount
     try:
         return count_file(spec, dataset, cache=cache)
     except DatasetError as error:
-        return UncountedFile(dataset, spec.urls, error)
+        return UncountedFile(dataset, spec.urls, error, spec.treename)

@@ -122,6 +122,9 @@ def _expand_local(text: str, base: str) -> list[str]:
 def _expand_glob(text: str, base: str) -> list[str]:
     if text.startswith(("~", "file://")):
         text = local_path(text, base)
+    folder, name = os.path.split(text)
+    if glob.has_magic(folder) and Path(local_path(folder, base)).is_dir():
+        text = f"{glob.escape(folder)}/{name}"  # brackets in the name of a folder that is there
     matches = glob.glob(text, root_dir=base, recursive=True)  # noqa: PTH207 takes absolute ones
     found: list[str] = []
     for path in sorted((local_path(match, base) for match in matches), key=natural_key):
@@ -173,7 +176,7 @@ def _search_directory(path: str) -> list[str]:
 
 def _describe_folder(folder: Path) -> str:
     """Say how much of a path is there: the first folder that is missing, or what the last holds."""
-    if glob.has_magic(str(folder)):
+    if glob.has_magic(str(folder)) and not folder.exists():
         return "nothing is there under such a name"
     for path in (*reversed(folder.parents), folder):
         if not path.exists():

@@ -68,11 +68,18 @@ class FileEntry:
 
 @dataclass(frozen=True, slots=True)
 class UncountedFile:
-    """A file that could not be counted, and why; it makes the run incomplete."""
+    """A file that could not be counted, and why; it makes the run incomplete.
+
+    Attributes
+    ----------
+    treename : str or None
+        The tree that was asked for.
+    """
 
     dataset: str
     urls: tuple[str, ...]
     error: DatasetError
+    treename: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

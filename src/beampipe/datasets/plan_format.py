@@ -146,6 +146,7 @@ def _uncounted_to_json(file: UncountedFile) -> dict[str, Any]:
     error = file.error
     return {
         "urls": list(file.urls),
+        "treename": file.treename,
         "error": {
             "code": error.code,
             "message": error.message,
@@ -196,4 +197,4 @@ def _uncounted(dataset: str, data: Mapping[str, Any]) -> UncountedFile:
     error = kinds.get(stored["code"], DatasetError)(
         stored["message"], why=stored["why"], fix=stored["fix"]
     )
-    return UncountedFile(dataset, tuple(data["urls"]), error)
+    return UncountedFile(dataset, tuple(data["urls"]), error, data.get("treename"))

@@ -8,6 +8,7 @@ from typing import Any
 from beampipe.errors import SchemaError
 
 NO_SCHEMA = "none"
+DEFAULT_SCHEMA = "NanoAODSchema"
 
 
 def schema_names() -> tuple[str, ...]:
@@ -56,6 +57,29 @@ def resolve_schema(schema: str | type | None) -> type | None:
     )
 
 
+def check_schema(schema: str | type | None) -> str | type | None:
+    """Find the schema that somebody meant, but leave the default a name.
+
+    Who only passes it on to workers need not wait for coffea to be imported.
+
+    Parameters
+    ----------
+    schema : str, type or None
+        As for `resolve_schema`.
+
+    Returns
+    -------
+    str, type or None
+        What `resolve_schema` and `Reader` take.
+
+    Raises
+    ------
+    SchemaError
+        ``reading-schema``: no such name, or the class is no schema.
+    """
+    return schema if schema == DEFAULT_SCHEMA else resolve_schema(schema)
+
+
 def schema_name(schema: str | type | None) -> str:
     """Give the name under which a schema is recorded and shown.
 
@@ -69,9 +93,11 @@ def schema_name(schema: str | type | None) -> str:
     str
         The bare name for coffea's own, ``module:name`` for others, ``"none"`` for plain branches.
     """
-    found = resolve_schema(schema)
+    found = check_schema(schema)
     if found is None:
         return NO_SCHEMA
+    if isinstance(found, str):
+        return found
     if found.__module__.startswith("coffea."):
         return found.__name__
     return f"{found.__module__}:{found.__qualname__}"
