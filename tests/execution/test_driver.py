@@ -18,6 +18,7 @@ from beampipe.execution.dispatch import Dispatcher
 from beampipe.execution.driver import WINDOW, Driver, DriverOptions
 from beampipe.execution.engine import missing_chunks
 from beampipe.execution.ledger import Ledger, read_segments
+from beampipe.execution.meter import Meter
 from beampipe.execution.pool import Lost
 from beampipe.execution.run_directory import RunDirectory
 from beampipe.testing.chaos_pool import ChaosPool, Outcome
@@ -60,7 +61,7 @@ def start_driver(directory, plan, pool, *, on_error="skip", name="driver"):
         pool=pool,
         ledger=Ledger.take(directory, run_id=RUN_ID, driver=name),
         options=DriverOptions(on_error=on_error, checkpoint_s=1e9),
-        events_planned=plan.n_events,
+        meter=Meter(events_planned=plan.n_events),
     )
 
 

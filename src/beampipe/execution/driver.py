@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections import Counter, defaultdict, deque
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -32,9 +32,10 @@ from beampipe.execution.dispatch import Dispatcher
 from beampipe.execution.interrupts import deferred_interrupt
 from beampipe.execution.ledger import Ledger
 from beampipe.execution.manifest import ChunkKey, FailedChunk, Manifest, join_manifests
+from beampipe.execution.meter import Meter
 from beampipe.execution.partials import Partial, Summary, add_metrics
 from beampipe.execution.pool import Finished, Key, Lost, Pool
-from beampipe.execution.progress import Notify, Progress, ignore
+from beampipe.execution.progress import Notify, ignore
 
 WINDOW = 256
 _FIRST = 64
@@ -42,8 +43,6 @@ _FAN_IN = 8
 _STRIKES = 3
 _ATTEMPTS = 3
 _POLL_S = 0.2
-_RATE_SPAN_S = 30.0
-_FEWEST_RATES = 2
 # What is wrong with the processor as such; leaving chunks out would leave all of them out.
 _NO_CHUNK_IS_SPARED = {
     ColumnNotFoundError.code,
@@ -104,8 +103,7 @@ class Driver:
     ledger: Ledger
     options: DriverOptions = field(default_factory=DriverOptions)
     notify: Notify = ignore
-    events_planned: int = 0
-    events_before: int = 0
+    meter: Meter = field(default_factory=Meter)
     metrics: dict[str, float] = field(default_factory=dict)
     _out: dict[Key, _Out] = field(default_factory=dict)
     _held: dict[str, list[_Held]] = field(default_factory=lambda: defaultdict(list))
@@ -113,14 +111,8 @@ class Driver:
     _strikes: Counter[tuple[str, str, str]] = field(default_factory=Counter)
     _refused: Counter[ChunkKey] = field(default_factory=Counter)
     _stop: ExecutionError | None = None
-    _events_done: int = 0
-    _events_committed: int = 0
-    _chunks_done: int = 0
-    _chunks_failed: int = 0
-    _begin: float = field(default_factory=time.monotonic)
     _committed_at: float = field(default_factory=time.monotonic)
     _commit_s: float = 0.0
-    _rate: deque[tuple[float, int]] = field(default_factory=deque)
 
     def run(self) -> None:
         """Work until nothing is left.
@@ -140,7 +132,7 @@ class Driver:
             The cluster is gone.
         """
         interrupt = threading.Event()
-        self._rate.append((time.monotonic(), 0))
+        self.meter.start()
         try:
             with deferred_interrupt(interrupt):
                 while not (interrupt.is_set() or self._stop):
@@ -217,9 +209,7 @@ class Driver:
         self.dispatcher.pace.learn(summary.metrics.get("bundle_s", 0.0), len(out.chunks))
         manifest = summary.manifest
         self._held[manifest.dataset].append(_Held(event.key, manifest, out.chunks))
-        self._events_done += manifest.n_events
-        self._chunks_done += len(manifest.done)
-        self._chunks_failed += len(manifest.failed)
+        self.meter.take(manifest)
         for failure in manifest.failed:
             self._strike(failure)
 
@@ -256,8 +246,9 @@ class Driver:
             describe_failure(chunk, error, attempt=attempt, worker="")
             for chunk in out.chunks.values()
         )
-        self._written_off.append(Partial(Manifest(out.bundle.dataset, failed=failed)))
-        self._chunks_failed += len(failed)
+        manifest = Manifest(out.bundle.dataset, failed=failed)
+        self._written_off.append(Partial(manifest))
+        self.meter.take(manifest)
         for failure in failed:
             self._strike(failure)
 
@@ -324,7 +315,7 @@ class Driver:
         self.pool.release([held.key])
         self._count("commit_s", time.monotonic() - pulled)
         self.metrics = add_metrics([self.metrics, partial.metrics])
-        self._events_committed += held.manifest.n_events
+        self.meter.commit(held.manifest)
 
     def _refuse(
         self,
@@ -338,9 +329,7 @@ class Driver:
         self._count("partials_refused", 1)
         self.pool.release(keys)
         if manifest is not None:
-            self._events_done -= manifest.n_events
-            self._chunks_done -= len(manifest.done)
-            self._chunks_failed -= len(manifest.failed)
+            self.meter.take(manifest, sign=-1)
         self._refused.update(chunks.keys())
         if any(self._refused[key] > _ATTEMPTS for key in chunks) and self._stop is None:
             self._stop = WorkersLostError(
@@ -362,29 +351,13 @@ class Driver:
         self.metrics[name] = self.metrics.get(name, 0.0) + amount
 
     def _tell(self, stage: str) -> None:
-        now = time.monotonic()
-        self._rate.append((now, self._events_done))
-        while now - self._rate[0][0] > _RATE_SPAN_S and len(self._rate) > _FEWEST_RATES:
-            self._rate.popleft()
-        span_s = now - self._rate[0][0]
-        rate = (self._events_done - self._rate[0][1]) / span_s if span_s > 0 else 0.0
-        left = self.events_planned - self.events_before - self._events_done
-        self.notify(
-            Progress(
-                stage=stage,
-                events_done=self.events_before + self._events_done,
-                events_planned=self.events_planned,
-                events_committed=self.events_before + self._events_committed,
-                chunks_done=self._chunks_done,
-                chunks_planned=self.dispatcher.n_chunks,
-                chunks_failed=self._chunks_failed,
-                elapsed_s=now - self._begin,
-                events_per_s=max(rate, 0.0),
-                eta_s=left / rate if rate > 0 else None,
-                workers=self.pool.n_workers(),
-                dashboard=self.options.dashboard,
-            )
+        progress = self.meter.read(
+            stage,
+            chunks=self.dispatcher.n_chunks,
+            workers=self.pool.n_workers(),
+            dashboard=self.options.dashboard,
         )
+        self.notify(progress)
 
 
 def _is_answer_to(summary: Summary, out: _Out) -> bool:

@@ -29,6 +29,7 @@ from beampipe.execution.bundles import RunContext
 from beampipe.execution.dispatch import Dispatcher
 from beampipe.execution.driver import Driver, DriverOptions, stopped_on_errors
 from beampipe.execution.ledger import Ledger, read_segments
+from beampipe.execution.meter import Meter
 from beampipe.execution.pool import Pool
 from beampipe.execution.processors import Processor
 from beampipe.execution.progress import Notify, ignore
@@ -237,8 +238,10 @@ def _make_driver(
         ledger=ledger,
         options=options,
         notify=notify,
-        events_planned=job.plan.n_events,
-        events_before=account(job.plan, tally).events_processed,
+        meter=Meter(
+            events_planned=job.plan.n_events,
+            events_before=account(job.plan, tally).events_processed,
+        ),
     )
 
 
