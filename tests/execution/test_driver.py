@@ -4,6 +4,7 @@ import contextlib
 import shutil
 import tempfile
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -387,3 +388,24 @@ def test_a_million_chunks_never_become_a_million_tasks(tmp_path, threads):
     assert 0 < most <= max(2 * threads, WINDOW)
     assert len(pool.bundles) <= 6 * max(2 * threads, WINDOW)
     assert driver.dispatcher.n_left > 0
+
+
+@pytest.mark.parametrize(("value_bytes", "expected"), [(0, 8), (1_000_000, 8), (160_000_000, 2)])
+def test_large_partials_are_merged_two_at_a_time(tmp_path, value_bytes, expected):
+    class Large(Obedient):
+        most = 0
+
+        def wait(self, timeout_s):
+            return [
+                replace(event, summary=replace(event.summary, value_bytes=value_bytes))
+                for event in super().wait(timeout_s)
+            ]
+
+        def merge(self, keys):
+            self.most = max(self.most, len(keys))
+            return super().merge(keys)
+
+    plan = make_small_plan(sizes=((100,) * 6,), chunks=5)
+    pool = Large()
+    start_driver(make_directory(tmp_path), plan, pool).run()
+    assert pool.most == expected

@@ -1,5 +1,6 @@
 import copy
 
+import numpy as np
 import pytest
 
 from beampipe.errors import AccumulationError, LedgerError
@@ -55,8 +56,8 @@ def test_what_cannot_be_added_names_the_dataset(make_partial, hostile_name):
 
 
 def test_a_summary_leaves_the_value_behind():
-    partial = Partial(Manifest("DY"), object(), {"a": 1.0}, (("u", 1),))
-    assert summarize_partial(partial) == Summary(partial.manifest, {"a": 1.0}, (("u", 1),))
+    partial = Partial(Manifest("DY"), np.zeros(1000), {"a": 1.0}, (("u", 1),))
+    assert summarize_partial(partial) == Summary(partial.manifest, {"a": 1.0}, (("u", 1),), 8000)
 
 
 def test_metrics_are_added_and_maxima_kept():

@@ -40,6 +40,7 @@ from beampipe.execution.progress import Notify, ignore
 WINDOW = 256
 _FIRST = 64
 _FAN_IN = 8
+_MERGE_BYTES = 256_000_000  # what the inputs of one merge may take on a worker
 _STRIKES = 3
 _ATTEMPTS = 3
 _POLL_S = 0.2
@@ -86,6 +87,7 @@ class _Held:
     key: Key
     manifest: Manifest
     chunks: dict[ChunkKey, Chunk]
+    value_bytes: int = 0
 
 
 @dataclass(slots=True)
@@ -208,7 +210,8 @@ class Driver:
         self.dispatcher.give_back(back)
         self.dispatcher.pace.learn(summary.metrics.get("bundle_s", 0.0), len(out.chunks))
         manifest = summary.manifest
-        self._held[manifest.dataset].append(_Held(event.key, manifest, out.chunks))
+        held = _Held(event.key, manifest, out.chunks, summary.value_bytes)
+        self._held[manifest.dataset].append(held)
         self.meter.take(manifest)
         for failure in manifest.failed:
             self._strike(failure)
@@ -268,15 +271,16 @@ class Driver:
     def _merge_early(self) -> None:
         """Fold partials where they lie, so that few are held."""
         for held in self._held.values():
-            while len(held) >= _FAN_IN:
-                self._merge(held, _FAN_IN)
+            while len(held) >= (count := _fan_in(held)):
+                self._merge(held, count)
 
     def _merge(self, held: list[_Held], count: int) -> None:
         group, held[:count] = held[:count], []
         chunks = {key: chunk for one in group for key, chunk in one.chunks.items()}
         key = self.pool.merge([one.key for one in group])
         self.pool.release([one.key for one in group])
-        held.append(_Held(key, join_manifests(one.manifest for one in group), chunks))
+        manifest = join_manifests(one.manifest for one in group)
+        held.append(_Held(key, manifest, chunks, max(one.value_bytes for one in group)))
 
     def commit(self) -> None:
         """Pull what is held, dataset by dataset, and write it to the ledger."""
@@ -286,8 +290,8 @@ class Driver:
         while self._written_off:
             self.ledger.commit(self._written_off.pop())
         for held in self._held.values():
-            if len(held) > 1:
-                self._merge(held, len(held))
+            while len(held) > 1:
+                self._merge(held, min(_fan_in(held), len(held)))
             while held:
                 self._commit_one(held.pop())
         self._commit_s = time.monotonic() - begin
@@ -358,6 +362,12 @@ class Driver:
             dashboard=self.options.dashboard,
         )
         self.notify(progress)
+
+
+def _fan_in(held: Sequence[_Held]) -> int:
+    """How many partials to merge at once: fewer when they are large, and two at least."""
+    largest = max((one.value_bytes for one in held), default=0)
+    return max(2, min(_FAN_IN, _MERGE_BYTES // max(largest, 1)))
 
 
 def _is_answer_to(summary: Summary, out: _Out) -> bool:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from beampipe.errors import AccumulationError
-from beampipe.execution.accumulators import add_into, add_outputs
+from beampipe.execution.accumulators import add_into, add_outputs, approximate_bytes
 from beampipe.execution.manifest import ChunkKey, Manifest, join_manifests
 
 
@@ -38,11 +38,13 @@ class Summary:
     manifest: Manifest
     metrics: Mapping[str, float]
     remainder: tuple[ChunkKey, ...]
+    value_bytes: int = 0
 
 
 def summarize_partial(partial: Partial) -> Summary:
     """Leave the value where it is and tell the rest."""
-    return Summary(partial.manifest, partial.metrics, partial.remainder)
+    size = approximate_bytes(partial.value)
+    return Summary(partial.manifest, partial.metrics, partial.remainder, size)
 
 
 def merge_partials(partials: Sequence[Partial]) -> Partial:
