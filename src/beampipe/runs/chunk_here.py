@@ -11,6 +11,7 @@ import psutil
 
 from beampipe.datasets.model import Chunk
 from beampipe.execution.accumulators import check_output
+from beampipe.execution.bundles import materialize
 from beampipe.execution.processors import Processor
 
 if TYPE_CHECKING:
@@ -70,8 +71,20 @@ def _read_with_events(reader: Reader, chunk: Chunk, metadata: Mapping[str, Any])
     return reader.read(chunk, metadata)
 
 
+def _process(processor: Processor, data: ChunkEvents) -> Any:
+    try:
+        return processor.process(data.events)
+    except (AttributeError, LookupError) as error:
+        from beampipe.reading.columns import explain_missing_column
+
+        explained = explain_missing_column(error, data.known_columns())
+        if explained is None:
+            raise
+        raise explained from error
+
+
 def run_chunk_here(
-    processor: Processor, chunk: Chunk, *, schema: type | None, metadata: Mapping[str, Any]
+    processor: Processor, chunk: Chunk, *, schema: str | type | None, metadata: Mapping[str, Any]
 ) -> ChunkTrial:
     """Do one chunk in this process; what the processor raises comes out as it is.
 
@@ -79,6 +92,8 @@ def run_chunk_here(
     ------
     DatasetError, ReadingError
         The file cannot be read.
+    ColumnNotFoundError
+        The processor asked for a column that is not there; the original is its cause.
     ProcessorOutputError
         The processor returned nothing, or something that cannot be added.
     """
@@ -91,9 +106,10 @@ def run_chunk_here(
         data = _read_with_events(reader, chunk, metadata)
         opened = time.perf_counter()
         try:
-            output = processor.process(data.events)
-            done = time.perf_counter()
+            output = _process(processor, data)
             check_output(output)
+            output = materialize(output)
+            done = time.perf_counter()
             read_s = data.read_s()
             return ChunkTrial(
                 output=output,

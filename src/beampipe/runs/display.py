@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import math
+import os
 import sys
 import time
 from collections.abc import Iterator
+from dataclasses import dataclass
 from html import escape
 from typing import IO, Any
 
@@ -13,6 +16,10 @@ from beampipe.execution.progress import Notify, Progress, ignore
 
 _LINE_EVERY_S = 10.0
 _NOTEBOOK_EVERY_S = 0.5
+_TOLD_AT_ONCE = {"stopping", "done"}
+_WIDE = 110
+_LONG_H = 48
+_AROUND_BAR = 4  # the spinner, and spaces between the columns
 
 
 @contextlib.contextmanager
@@ -31,7 +38,7 @@ def show_progress(*, enabled: bool = True, stream: IO[str] | None = None) -> Ite
         yield ignore
     elif is_notebook():
         yield _Notebook()
-    elif stream.isatty():
+    elif stream.isatty() and os.environ.get("TERM") != "dumb":
         with _bar(stream) as notify:
             yield notify
     else:
@@ -39,26 +46,58 @@ def show_progress(*, enabled: bool = True, stream: IO[str] | None = None) -> Ite
 
 
 def is_notebook() -> bool:
-    """Whether this is a Jupyter kernel."""
+    """Whether this is a Jupyter kernel, or one derived from it."""
     ipython = sys.modules.get("IPython")
     shell: Any = ipython.get_ipython() if ipython is not None else None
-    return shell is not None and shell.__class__.__name__ == "ZMQInteractiveShell"
+    return any(cls.__name__ == "ZMQInteractiveShell" for cls in type(shell).__mro__)
 
 
-def describe(progress: Progress) -> str:
-    """One line that says where a run stands."""
-    share = progress.events_done / progress.events_planned if progress.events_planned else 1.0
+def describe(progress: Progress, *, width: int | None = None) -> str:
+    """One line that says where a run stands.
+
+    Parameters
+    ----------
+    width : int, optional
+        Leave out what matters least, until it fits into so many columns.
+    """
+    parts = _parts(progress)
+    while len(line := _join(parts)) > (width or len(line)) and len(parts) > 1:
+        parts.remove(max(parts, key=lambda part: part.rank))
+    return line
+
+
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """A part of the line; those of a high rank are left out first."""
+
+    rank: int
+    text: str
+
+
+def _parts(progress: Progress) -> list[_Part]:
+    events = f"{count(progress.events_done)}/{count(progress.events_planned)} events"
     parts = [
-        f"{share:4.0%}  {count(progress.events_done)}/{count(progress.events_planned)} events",
-        f"{progress.chunks_done}/{progress.chunks_planned} chunks",
-        f"{count(progress.events_per_s)} events/s",
+        _Part(0, f"{math.floor(100 * _share(progress)):3d}%"),
+        _Part(4, events),
+        _Part(5, f"{progress.chunks_done}/{progress.chunks_planned} chunks"),
+        _Part(3, f"{count(progress.events_per_s)} events/s"),
     ]
     if progress.eta_s is not None and progress.stage == "running":
-        parts.append(f"{spell_time(progress.eta_s)} left")
+        parts.append(_Part(1, f"{spell_time(progress.eta_s)} left"))
     if progress.chunks_failed:
-        parts.append(f"{progress.chunks_failed} failed")
-    parts.append(_spell_workers(progress))
-    return ", ".join(parts)
+        parts.append(_Part(1, f"{progress.chunks_failed} failed"))
+    parts.append(_Part(2, _spell_workers(progress)))
+    return parts
+
+
+def _join(parts: list[_Part]) -> str:
+    share, *rest = (part.text for part in parts)
+    return f"{share}  {', '.join(rest)}".rstrip()
+
+
+def _share(progress: Progress) -> float:
+    """Between 0 and 1, which is reached only when everything is done."""
+    return progress.events_done / progress.events_planned if progress.events_planned else 1.0
 
 
 def _spell_workers(progress: Progress) -> str:
@@ -66,7 +105,9 @@ def _spell_workers(progress: Progress) -> str:
         return progress.stage
     if progress.workers == 1:
         return "1 worker"
-    return f"{progress.workers} workers" if progress.workers else "no worker yet"
+    if progress.workers == 0:
+        return "no worker left" if progress.chunks_done else "no worker yet"
+    return f"{progress.workers} workers"
 
 
 def count(number: float) -> str:
@@ -81,30 +122,35 @@ def spell_time(seconds: float) -> str:
     """A time that fits in a line: 3 min 20 s."""
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
+    if hours >= _LONG_H:
+        return f"{hours // 24} d {hours % 24} h"
     if hours:
         return f"{hours} h {minutes} min"
     return f"{minutes} min {rest} s" if minutes else f"{rest} s"
 
 
 class _Lines:
-    """A line every few seconds, and one at the end."""
+    """A line now and then when there is something new, and one at the end."""
 
     def __init__(self, stream: IO[str]) -> None:
         self._stream = stream
         self._next = 0.0
+        self._said = ""
         self._told_dashboard = False
 
     def __call__(self, progress: Progress) -> None:
-        now = time.monotonic()
         if progress.dashboard and not self._told_dashboard:
             self._told_dashboard = True
-            print(f"dashboard: {progress.dashboard}", file=self._stream, flush=True)
-        if progress.stage != "done" and now < self._next:
-            return
-        if progress.stage == "running" and progress.chunks_done == 0 and self._next:
-            return
-        self._next = now + _LINE_EVERY_S
-        print(describe(progress), file=self._stream, flush=True)
+            self._say(f"dashboard: {progress.dashboard}")
+        now = time.monotonic()
+        text = describe(progress)
+        if text != self._said and (now >= self._next or progress.stage in _TOLD_AT_ONCE):
+            self._next = now + _LINE_EVERY_S
+            self._said = text
+            self._say(text)
+
+    def _say(self, text: str) -> None:
+        print(text, file=self._stream, flush=True)
 
 
 @contextlib.contextmanager
@@ -113,12 +159,15 @@ def _bar(stream: IO[str]) -> Iterator[Notify]:
     from rich.progress import BarColumn, SpinnerColumn, TextColumn
     from rich.progress import Progress as Bar
 
+    console = Console(file=stream)
+    bar_width = 24 if console.width >= _WIDE else 10
     bar = Bar(
         SpinnerColumn(),
-        BarColumn(bar_width=24),
-        TextColumn("{task.description}"),
-        console=Console(file=stream, soft_wrap=True),
-        transient=False,
+        BarColumn(bar_width=bar_width),
+        TextColumn("{task.description}", markup=False),
+        console=console,
+        # What a processor prints into a file or a pipe is not for the terminal.
+        redirect_stdout=sys.stdout.isatty(),
     )
     task = bar.add_task("starting workers", total=None)
     told = False
@@ -127,12 +176,14 @@ def _bar(stream: IO[str]) -> Iterator[Notify]:
         nonlocal told
         if progress.dashboard and not told:
             told = True
-            bar.console.print(f"dashboard: {progress.dashboard}", highlight=False)
+            # (the terminal itself wraps it, if need be, so that it can still be clicked)
+            link = f"dashboard: {progress.dashboard}"
+            console.print(link, highlight=False, markup=False, soft_wrap=True)
         bar.update(
             task,
             total=progress.events_planned or None,
             completed=progress.events_done,
-            description=describe(progress),
+            description=describe(progress, width=console.width - bar_width - _AROUND_BAR),
         )
 
     with bar:
@@ -148,7 +199,7 @@ class _Notebook:
 
     def __call__(self, progress: Progress) -> None:
         now = time.monotonic()
-        if progress.stage != "done" and now < self._next:
+        if now < self._next and progress.stage not in _TOLD_AT_ONCE:
             return
         self._next = now + _NOTEBOOK_EVERY_S
         from IPython.display import HTML, display
@@ -162,13 +213,12 @@ class _Notebook:
 
 def progress_html(progress: Progress) -> str:
     """The progress as HTML, for notebooks."""
-    share = progress.events_done / progress.events_planned if progress.events_planned else 1.0
     link = ""
     if progress.dashboard:
         address = escape(progress.dashboard, quote=True)
         link = f' <a href="{address}" target="_blank">Dask dashboard</a>'
     return (
         '<div role="status" style="font-family: sans-serif">'
-        f'<progress value="{share:.4f}" max="1" style="width: 20em"></progress> '
+        f'<progress value="{_share(progress):.4f}" max="1" style="width: 20em"></progress> '
         f"{escape(describe(progress))}{link}</div>"
     )

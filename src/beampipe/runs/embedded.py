@@ -2,18 +2,30 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import logging
-import signal
 import socket
 import sys
 import tempfile
-from collections.abc import Iterator
-from multiprocessing import resource_tracker
-from typing import TYPE_CHECKING
+import threading
+import time
+import warnings
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from beampipe.errors import WorkersLostError
+from beampipe.runs.fork_server import (
+    added_environment,
+    is_warm,
+    shielded_from_interrupt,
+    warm_fork_server,
+)
 
 if TYPE_CHECKING:
-    from distributed import Client
+    from distributed import Client, LocalCluster
 
 # With Dask's own settings a worker that reads ROOT files spends up to half its time in page
 # faults; these keep freed memory in the process (see BENCHMARKS).
@@ -23,12 +35,32 @@ MALLOC = {
     "MALLOC_TOP_PAD_": "67108864",
 }
 ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
+# Dask wants one seed for all workers, and this is its own; sets then come in one order.
+_HASH_SEED = {"PYTHONHASHSEED": "6640"}
+ENVIRONMENT = {**MALLOC, **ONE_THREAD, **_HASH_SEED}
 # At Dask's 1.1 every small task waits for a round trip to the scheduler.
 _SATURATION = 10
 # A worker's death is held against what was on it; the second one sends it to run alone.
 _DEATHS = 1
-_HERE = "127.0.0.1"
-_DASHBOARD_PORT = 8787
+_HOST = "127.0.0.1"
+_PORT = 8787  # Dask's own for the dashboard
+_GIVE_UP_S = 10.0
+_BUSY_S = 0.5
+_DASHBOARD_AFTER_S = 2.0
+
+
+@contextlib.contextmanager
+def warm_workers() -> Iterator[None]:
+    """Let worker processes prepare themselves while there is other work to do.
+
+    At a prompt and in a notebook they stay prepared for the next run.
+    """
+    with warm_fork_server(ENVIRONMENT, keep=_is_interactive()):
+        yield
+
+
+def _is_interactive() -> bool:
+    return hasattr(sys, "ps1")  # IPython and its kernels have it, too
 
 
 @contextlib.contextmanager
@@ -37,39 +69,200 @@ def embedded_client(
 ) -> Iterator[Client]:
     """Start one worker process per core, and end them afterwards.
 
+    Everything listens on this machine's own address only, and the scheduler and the workers
+    talk to nobody without the keys of this run, which are kept in memory: on a login node any
+    user could else send them code to run. (The dashboard's pages can be looked at.)
+
     Parameters
     ----------
     n_workers : int, optional
         By default one per core that this process may use.
     memory_limit : int, optional
         Per worker [bytes]; by default the machine's memory is shared out.
+
+    Raises
+    ------
+    WorkersLostError
+        ``run-workers-lost``: they cannot be started.
     """
     import dask
     from dask.system import CPU_COUNT
-    from distributed import Client, LocalCluster
 
-    settings = {
-        "distributed.nanny.pre-spawn-environ": {**MALLOC, **ONE_THREAD},
+    with (
+        tempfile.TemporaryDirectory(prefix="beampipe-", ignore_cleanup_errors=True) as scratch,
+        warm_workers(),
+        added_environment(ENVIRONMENT),
+        _hidden_main(),
+        dask.config.set({**_settings(), "temporary-directory": scratch}),
+    ):
+        start = partial(
+            _Embedded.start,
+            n_workers=n_workers or CPU_COUNT,
+            memory_limit=memory_limit,
+            scratch=scratch,
+        )
+        with _started(start) as client:
+            yield client
+
+
+def _settings() -> dict[str, Any]:
+    settings: dict[str, Any] = {
+        "distributed.nanny.pre-spawn-environ": ENVIRONMENT,
         "distributed.scheduler.worker-saturation": _SATURATION,
         "distributed.scheduler.allowed-failures": _DEATHS,
     }
-    with (
-        tempfile.TemporaryDirectory(prefix="beampipe-", ignore_cleanup_errors=True) as scratch,
-        dask.config.set(settings),
-        _hidden_main(),
-    ):
-        with _shielded_from_interrupt():
+    if is_warm():
+        import distributed.utils
+
+        # Else Dask imports in this process, unasked, what it would have its own fork server load.
+        distributed.utils._forkserver_preload_set = True  # noqa: SLF001
+        settings["distributed.worker.multiprocessing-method"] = "forkserver"
+    return settings
+
+
+@dataclass(slots=True)
+class _Embedded:
+    """A cluster, its client, and the clock that brings the dashboard."""
+
+    cluster: LocalCluster
+    client: Client
+    timer: threading.Timer
+
+    @classmethod
+    def start(cls, *, n_workers: int, memory_limit: int | None, scratch: str) -> _Embedded:
+        from distributed import Client, LocalCluster
+        from distributed.security import Security
+
+        with warnings.catch_warnings():
+            # Somebody may take the port just now; Dask then has another, and its link is shown.
+            warnings.filterwarnings("ignore", message=f"Port {_PORT} is already in use")
             cluster = LocalCluster(
-                n_workers=n_workers or CPU_COUNT,
+                n_workers=n_workers,
                 threads_per_worker=1,
                 memory_limit=memory_limit or "auto",
-                host=_HERE,
-                dashboard_address=f"{_HERE}:{find_dashboard_port()}",
+                host=_HOST,
+                dashboard_address=f"{_HOST}:{find_dashboard_port()}",
+                scheduler_kwargs={"dashboard": False},  # its pages come later
                 local_directory=scratch,
+                security=Security.temporary(),
                 silence_logs=logging.CRITICAL,
             )
-        with cluster, Client(cluster) as client:
-            yield client
+        client = Client(cluster, set_as_default=False)
+        timer = threading.Timer(_DASHBOARD_AFTER_S, _connect_dashboard, [cluster])
+        timer.daemon = True
+        timer.start()
+        return cls(cluster, client, timer)
+
+    def close(self, *, at_once: bool) -> None:
+        """End everything; at once means not to wait for what workers are still at."""
+        self.timer.cancel()
+        self.timer.join(_GIVE_UP_S)  # else the pages could come to a cluster that is closed
+        self.client.close()
+        if at_once:
+            self.cluster.sync(self._end_workers)
+        self.cluster.close()
+
+    async def _end_workers(self) -> None:
+        workers: Any = list(self.cluster.workers.values())
+        ends = (worker.close(timeout=_BUSY_S) for worker in workers)
+        await asyncio.gather(*ends, return_exceptions=True)
+
+
+def _connect_dashboard(cluster: LocalCluster) -> None:
+    """Put the pages of the dashboard behind its link, which is there from the start.
+
+    They take Bokeh, which takes longer to import than the whole cluster to start, and the
+    first histogram would have to wait for it.
+    """
+    from distributed.dashboard.scheduler import connect
+
+    scheduler: Any = cluster.scheduler
+    loop: Any = cluster.loop
+    loop.add_callback(connect, scheduler.http_application, scheduler.http_server, scheduler)
+
+
+def find_dashboard_port() -> int:
+    """Dask's usual port if nobody has it, else 0 for any; the link is shown."""
+    with socket.socket() as probe:
+        try:
+            probe.bind((_HOST, _PORT))
+        except OSError:
+            return 0
+    return _PORT
+
+
+@contextlib.contextmanager
+def _started(start: Callable[[], _Embedded]) -> Iterator[Client]:
+    """Have a cluster that a thread of its own starts, and close it whatever happens.
+
+    All that belongs to it is then shielded from Ctrl-C, while this thread is not: a start that
+    takes long can be given up.
+    """
+    running: list[_Embedded] = []
+    errors: list[BaseException] = []
+
+    def work() -> None:
+        try:
+            running.append(start())
+        except BaseException as error:  # noqa: BLE001 (it is raised again in the other thread)
+            errors.append(error)
+
+    is_done = False
+    is_started = threading.Event()
+
+    def finish() -> None:
+        is_started.wait()
+        for embedded in running:
+            embedded.close(at_once=not is_done)
+
+    try:
+        with shielded_from_interrupt():  # what was held back comes at its end
+            _do_in_thread(work, is_started)
+        is_started.wait()
+        for error in errors:
+            raise WorkersLostError(
+                "The workers of this machine could not be started.",
+                why=f"{type(error).__name__}: {error}",
+                fix="look for limits on processes, memory and ports; `--workers 0` (workers=0) "
+                "needs none of them",
+            ) from error
+        yield running[0].client
+        is_done = True
+    finally:
+        _do_undisturbed(finish)
+
+
+def _do_undisturbed(work: Callable[[], None]) -> None:
+    """Do something to its end, or for some seconds; Ctrl-C is not heard.
+
+    A cluster that is half closed keeps the process from ending, for longer than this takes.
+    """
+    is_done = threading.Event()
+    _do_in_thread(work, is_done)
+    end = time.monotonic() + _GIVE_UP_S
+    while not is_done.is_set() and time.monotonic() < end:
+        with contextlib.suppress(KeyboardInterrupt):
+            is_done.wait(end - time.monotonic())
+
+
+def _do_in_thread(work: Callable[[], None], is_done: threading.Event) -> None:
+    """Do something in a thread; the event tells when it is done.
+
+    (`Thread.join`, interrupted, takes the thread for ended, and the next one does not wait.)
+    """
+
+    def do() -> None:
+        try:
+            work()
+        finally:
+            is_done.set()
+
+    threading.Thread(target=do, name=f"beampipe-{work.__name__}", daemon=True).start()
+
+
+_MAIN_LOCK = threading.Lock()
+_main_hidden_by = 0
+_main_kept: dict[str, Any] = {}
 
 
 @contextlib.contextmanager
@@ -80,40 +273,22 @@ def _hidden_main() -> Iterator[None]:
     ``if __name__ == "__main__":`` would start runs within runs. Functions of the script reach
     the workers by value, so nothing needs the import.
     """
+    global _main_hidden_by  # noqa: PLW0603 (runs in several threads share one main module)
     main = sys.modules["__main__"]
-    hidden = {name: getattr(main, name) for name in ("__file__", "__spec__") if hasattr(main, name)}
-    main.__spec__ = None
-    with contextlib.suppress(AttributeError):
-        del main.__file__
+    with _MAIN_LOCK:
+        _main_hidden_by += 1
+        if _main_hidden_by == 1:
+            names = [name for name in ("__file__", "__spec__") if hasattr(main, name)]
+            _main_kept.update({name: getattr(main, name) for name in names})
+            main.__spec__ = None
+            with contextlib.suppress(AttributeError):
+                del main.__file__
     try:
         yield
     finally:
-        for name, value in hidden.items():
-            setattr(main, name, value)
-
-
-@contextlib.contextmanager
-def _shielded_from_interrupt() -> Iterator[None]:
-    """Start processes that a Ctrl-C in the terminal does not reach.
-
-    It goes to the whole foreground group, and the workers must live until what they hold is
-    committed. A blocked signal stays blocked in threads and processes that are started here,
-    also in workers that are restarted later; for this thread it comes through at the end.
-    """
-    # Its start unblocks the signal in the thread that it happens in, so it comes first.
-    resource_tracker.ensure_running()
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
-
-
-def find_dashboard_port() -> int:
-    """Dask's usual port if nobody has it, else 0 for any; the link is shown."""
-    with socket.socket() as probe:
-        try:
-            probe.bind((_HERE, _DASHBOARD_PORT))
-        except OSError:
-            return 0
-    return _DASHBOARD_PORT
+        with _MAIN_LOCK:
+            _main_hidden_by -= 1
+            if _main_hidden_by == 0:
+                for name, value in _main_kept.items():
+                    setattr(main, name, value)
+                _main_kept.clear()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -71,7 +72,7 @@ def find_failure(path: Path, number: int) -> Failure:
     raise ArgumentError(
         f"The run has no failure {number}.",
         why=f"it has {len(failures)}" if failures else "nothing failed",
-        fix=f"`beampipe show {path} --failures` lists them",
+        fix=f"`beampipe show {shlex.quote(str(path))} --failures` lists them",
     )
 
 
@@ -81,9 +82,8 @@ def _find_chunk(dataset: DatasetPlan, failure: Failure) -> Chunk:
 
 
 def _count_again(dataset: DatasetPlan, failure: Failure) -> None:
-    shown = ((file.urls, set(map(show_url, file.urls))) for file in dataset.uncounted)
-    urls = next(urls for urls, texts in shown if failure.url in texts)
-    count_file(FileSpec(urls), dataset.name)
+    file = next(file for file in dataset.uncounted if failure.url in map(show_url, file.urls))
+    count_file(FileSpec(file.urls, file.treename), dataset.name)
 
 
 def _schema(job: Job) -> Any:

@@ -7,9 +7,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from beampipe.execution.engine import load_job
+from beampipe.execution.record_reader import read_summary
 from beampipe.execution.runs_index import find_run
 from beampipe.results.result import RunResult
-from beampipe.runs.run import ON_ERROR, RunOptions, check_choice, check_client, drive
+from beampipe.runs.run import (
+    INLINE,
+    ON_ERROR,
+    RunOptions,
+    check_choice,
+    check_client,
+    drive,
+    prepared_workers,
+)
 from beampipe.settings import load_settings
 
 if TYPE_CHECKING:
@@ -54,11 +63,15 @@ def resume(
     check_choice("on_error", on_error, ON_ERROR)
     check_client(client)
     begun = time.monotonic()
-    job = load_job(find_run(run_dir))
+    path = find_run(run_dir)
+    job = load_job(path)
+    if client is None and read_summary(path).accounting.is_complete:
+        client = INLINE  # nothing to do is no reason to start workers
     settings = load_settings(
         on_error=on_error or job.options.get("on_error"),
         checkpoint_s=job.options.get("checkpoint_s"),
         workers=workers,
     )
     options = RunOptions(workers=settings.workers, progress=progress, settings=settings)
-    return drive(job, client=client, options=options, begun=begun, stages_s={})
+    with prepared_workers(client, options):
+        return drive(job, client=client, options=options, begun=begun, stages_s={})
