@@ -15,12 +15,12 @@ from beampipe.errors import BeampipeError
 if TYPE_CHECKING:
     from beampipe.datasets.samples import make_data
     from beampipe.results.result import RunResult
-    from beampipe.results.verification import verify_run as verify
     from beampipe.runs.load import load
     from beampipe.runs.reproduce import reproduce
     from beampipe.runs.resume import resume
     from beampipe.runs.run import run
     from beampipe.runs.trial import try_run
+    from beampipe.runs.verify import verify
 
 __all__ = [
     "BeampipeError",
@@ -44,7 +44,7 @@ _PLACES = {
     "resume": "beampipe.runs.resume:resume",
     "run": "beampipe.runs.run:run",
     "try_run": "beampipe.runs.trial:try_run",
-    "verify": "beampipe.results.verification:verify_run",
+    "verify": "beampipe.runs.verify:verify",
 }
 
 

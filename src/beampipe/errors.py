@@ -174,12 +174,6 @@ class DuplicateFileError(DatasetError, ValueError):
     code = "dataset-duplicate-file"
 
 
-class UncountedFileError(DatasetError, ValueError):
-    """A file whose entries are not known was asked for its chunks."""
-
-    code = "dataset-uncounted"
-
-
 class NoEventsError(DatasetError, ValueError):
     """The whole fileset holds no event."""
 
@@ -235,6 +229,12 @@ class ChunkUnreadableError(ReadingError, OSError):
     """A chunk's bytes cannot be fetched or decompressed."""
 
     code = "reading-chunk-unreadable"
+
+
+class ChunkClosedError(ReadingError, ValueError):
+    """A column was asked for after its chunk was closed."""
+
+    code = "reading-chunk-closed"
 
 
 class ColumnNotFoundError(ReadingError, AttributeError):
@@ -379,6 +379,18 @@ class ResultError(BeampipeError):
     """Branch of the room ``results``: plots, reports, exports."""
 
     code = "result"
+
+
+class HistogramNotFoundError(ResultError, KeyError):
+    """The output has no histogram of this name; names the closest."""
+
+    code = "result-histogram-not-found"
+
+
+class ResultStorageError(ResultError, OSError):
+    """Plots or a report cannot be written."""
+
+    code = "result-storage"
 
 
 class ExportError(ResultError, ValueError):

@@ -159,3 +159,14 @@ def test_all_workers_get_bundles_at_once(client, plan, pool_for):
         pool.submit(bundle)
     assert len(wait_for(pool, 4)) == 4
     assert time.monotonic() - begin < 1.8
+
+
+def test_bundles_that_nobody_waits_for_end_after_their_chunk(client, plan, pool_for):
+    pool = pool_for(client, sleep_half_a_second)
+    both = [pool.submit(bundle) for bundle in bundles_of(plan, 8)]  # 4 s for each worker
+    time.sleep(0.3)
+    pool.release(both)
+    begin = time.monotonic()
+    pool.submit(Bundle(100, "data", bundles_of(plan, 1)[0].chunks, 30.0))
+    assert len(wait_for(pool, 1)) == 1
+    assert time.monotonic() - begin < 2.5

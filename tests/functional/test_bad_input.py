@@ -22,7 +22,7 @@ from click.testing import CliRunner
 
 import beampipe as bp
 from beampipe.cli.main import cli
-from beampipe.runs.run import FOREIGN
+from beampipe.runs.arguments import FOREIGN
 from beampipe.testing import tiny_files
 
 HOSTILE = "Z → µµ 'x' \"q\" [1]"

@@ -4,6 +4,7 @@ import os
 import signal
 import time
 
+import dask
 import hist
 import pytest
 from distributed import Client, LocalCluster
@@ -138,10 +139,15 @@ def suicidal(events):
     return spectrum(events)
 
 
-def test_a_chunk_that_kills_its_worker_is_named_and_the_rest_is_there(
-    cluster, samples, expected, tmp_path
-):
-    with Client(cluster) as client:
+def test_a_chunk_that_kills_its_worker_is_named_and_the_rest_is_there(samples, expected, tmp_path):
+    with (
+        # One death is enough here; every further one costs the start of a worker.
+        dask.config.set({"distributed.scheduler.allowed-failures": 0}),
+        LocalCluster(
+            n_workers=2, threads_per_worker=1, dashboard_address=":0", silence_logs=50
+        ) as cluster,
+        Client(cluster) as client,
+    ):
         result = run_on(client, samples, tmp_path, suicidal, on_error="skip")
     assert result.status == "incomplete"
     assert result.accounting["data"].events_failed == CHUNK

@@ -198,7 +198,7 @@ def test_resume_of_a_complete_run_does_nothing(samples, tmp_path, expected, monk
         progress=False,
     )
     log.unlink()
-    monkeypatch.setattr("beampipe.runs.run.embedded_client", None)  # no workers are started
+    monkeypatch.setattr("beampipe.runs.pools.embedded_client", None)  # no workers are started
     result = bp.resume(run_dir, progress=False)
     assert result.status == "complete"
     assert result.accounting.datasets[0].chunks_reused == 8

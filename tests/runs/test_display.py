@@ -240,3 +240,20 @@ def test_the_html_has_a_bar_a_link_and_no_holes():
     assert "<script>" not in html
     assert "&quot;&gt;&lt;script&gt;" in html
     assert "href" not in progress_html(replace(HALFWAY, dashboard=""))
+
+
+def test_counting_files_is_shown_only_when_it_takes_long(monkeypatch):
+    stream = io.StringIO()
+    now = [100.0]
+    monkeypatch.setattr(display.time, "monotonic", lambda: now[0])
+    with display.show_counting(stream=stream) as on_progress:
+        on_progress(1, 40_000)
+        assert stream.getvalue() == ""
+        now[0] += 11
+        on_progress(1200, 40_000)
+        on_progress(1201, 40_000)
+    assert stream.getvalue() == "counted 1,200 of 40,000 files\n"
+    with display.show_counting(enabled=False, stream=stream) as on_progress:
+        now[0] += 100
+        on_progress(1, 2)
+    assert stream.getvalue().count("\n") == 1

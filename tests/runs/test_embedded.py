@@ -47,7 +47,8 @@ def scene(tmp_path_factory):
             yield Scene(client, str(folder), environment, port)
         assert not [path for path in folder.iterdir() if not path.name.startswith("pymp-")]
         assert process_names() <= {"multiprocessing.resource_tracker"}
-        assert {name for name in os.environ if not name.startswith("__DASK")} == set(environment)
+        names = {name for name in os.environ if not name.startswith("__DASK")}
+        assert names == {name for name in environment if not name.startswith("__DASK")}
 
 
 def process_names():

@@ -1,19 +1,15 @@
 import contextlib
-import inspect
 import os
 import signal
 import subprocess
 import sys
 import time
 
-import dask
 import pytest
 from coffea.nanoevents import BaseSchema
-from distributed import Client, LocalCluster
 
 import beampipe as bp
 from beampipe.errors import (
-    ArgumentError,
     FileMissingError,
     ProcessorParamsError,
     RunInterruptedError,
@@ -21,7 +17,7 @@ from beampipe.errors import (
     SchemaError,
 )
 from beampipe.runs import run as run_module
-from beampipe.runs.run import FOREIGN, check_client, find_dashboard, options_to_json
+from beampipe.runs.run import options_to_json
 
 
 def count_events(events):
@@ -80,26 +76,6 @@ def test_an_unknown_schema_leaves_no_directory(samples, tmp_path):
     assert not (tmp_path / "a run").exists()
 
 
-@pytest.mark.parametrize("name", sorted(FOREIGN))
-def test_arguments_of_coffea_are_translated(name, samples, tmp_path):
-    with pytest.raises(ArgumentError) as caught:
-        run(count_events, samples, tmp_path, **{name: 1})
-    assert caught.value.fix == FOREIGN[name]
-    assert name not in inspect.signature(bp.run).parameters
-
-
-def test_a_misspelt_argument_gets_the_closest(samples, tmp_path):
-    with pytest.raises(ArgumentError, match="'chunksize'"):
-        run(count_events, samples, tmp_path, chunk_size=10)
-    with pytest.raises(ArgumentError, match="it takes processor, fileset"):
-        run(count_events, samples, tmp_path, xyz=10)
-
-
-def test_a_word_that_means_nothing(samples, tmp_path):
-    with pytest.raises(ArgumentError, match="stop, skip"):
-        run(count_events, samples, tmp_path, on_error="ignore")
-
-
 def test_wrong_params_are_told_before_anything_else(analysis, tmp_path):
     with pytest.raises(ProcessorParamsError, match="cut"):
         run(f"{analysis}:process", "/nowhere.root", tmp_path, params={"cutt": 1})
@@ -133,36 +109,6 @@ def test_no_client_with_no_workers_runs_here(samples, tmp_path):
     assert run(process, samples, tmp_path, client=None, workers=0).output["pid"] == {os.getpid()}
 
 
-def test_what_is_no_client():
-    class Closed(Client):
-        status = "closed"
-        asynchronous = False
-
-        def __init__(self): ...
-
-        def __del__(self): ...
-
-    check_client(None)
-    check_client("inline")
-    with pytest.raises(ArgumentError, match="neither|distributed.Client"):
-        check_client("tcp://127.0.0.1:8786")
-    with pytest.raises(ArgumentError, match="closed"):
-        check_client(Closed())
-
-
-def test_a_dashboard_link_that_cannot_be_made():
-    """Facilities set a template with variables of JupyterHub, which a batch job does not have."""
-    link = "https://hub.example{JUPYTERHUB_NOWHERE_PREFIX}/proxy/{port}/status"
-    with (
-        LocalCluster(n_workers=0, processes=False, dashboard_address=":0") as cluster,
-        Client(cluster.scheduler_address) as client,
-    ):
-        assert find_dashboard(client).endswith("/status")
-        with dask.config.set({"distributed.dashboard.link": link}):
-            assert find_dashboard(client) == ""
-            assert find_dashboard(cluster.get_client()) == ""
-
-
 def test_what_resume_needs_is_kept():
     options = run_module.RunOptions(treename="Events")
     assert options_to_json(options)["treename"] == "Events"
@@ -176,7 +122,7 @@ def test_a_signal_while_workers_are_found_names_how_to_go_on(
     before = signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)
 
     @contextlib.contextmanager
-    def open_pool(*_):
+    def open_pool(*_, **__):
         os.kill(os.getpid(), number)
         time.sleep(5)
         yield

@@ -145,7 +145,7 @@ def complete_usage_error(ctx: click.Context, error: click.UsageError) -> click.U
 
 def explain_option(option: str) -> str:
     """Say what an option is called here that people know from coffea; empty for others."""
-    from beampipe.runs.run import FOREIGN  # half a second, and only after a mistake
+    from beampipe.runs.arguments import FOREIGN
 
     advice = FOREIGN.get(option.lstrip("-").replace("-", "_"))
     if not advice:

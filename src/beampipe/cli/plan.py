@@ -13,8 +13,6 @@ from beampipe.cli.main import INCOMPLETE
 from beampipe.cli.options import one_or_many
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from beampipe.datasets.model import DatasetPlan, Plan
     from beampipe.datasets.planning import Limits
 
@@ -113,29 +111,18 @@ def _plan(source: Any, treename: str | None, chunksize: int | None, *, limits: L
     from beampipe.datasets.fileset import read_fileset
     from beampipe.datasets.metadata_cache import MetadataCache
     from beampipe.datasets.planning import make_plan
+    from beampipe.runs.display import show_counting
     from beampipe.settings import load_settings
 
     settings = load_settings(chunksize=chunksize)
-    specs = read_fileset(source, treename=treename)
-
-    def count(on_progress: Callable[[int, int], None] | None) -> Plan:
+    with show_counting() as on_progress:
         return make_plan(
-            specs,
+            read_fileset(source, treename=treename),
             chunksize=settings.chunksize,
             limits=limits,
             cache=MetadataCache(settings.cache_dir / "metadata"),
             on_progress=on_progress,
         )
-
-    if not sys.stderr.isatty():
-        return count(None)
-    from rich.console import Console
-    from rich.progress import MofNCompleteColumn, Progress
-
-    columns = (*Progress.get_default_columns(), MofNCompleteColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
-        task = progress.add_task("opening files", total=None)
-        return count(lambda done, total: progress.update(task, completed=done, total=total))
 
 
 def _print_plan(plan: Plan) -> None:

@@ -51,7 +51,22 @@ def show_raised(error: BaseException, *, debug: bool) -> None:
     if debug:
         import pdb  # noqa: T100 (asked for with --pdb)
 
+        leave_libraries(tail)
         pdb.post_mortem(tail)
+
+
+def leave_libraries(frames: TracebackType) -> None:
+    """Cut a traceback after the last line of the user's own, where their variables are."""
+    from beampipe.execution.own_code import is_installed
+
+    last: TracebackType | None = None
+    frame: TracebackType | None = frames
+    while frame is not None:
+        if not is_installed(frame.tb_frame.f_code.co_filename):
+            last = frame
+        frame = frame.tb_next
+    if last is not None:
+        last.tb_next = None
 
 
 def user_traceback(frames: TracebackType | None) -> TracebackType | None:

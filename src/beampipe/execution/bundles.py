@@ -7,7 +7,7 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -94,8 +94,10 @@ class _Workbench:
 _LOCAL = threading.local()
 
 
-def run_bundle(context: RunContext, bundle: Bundle) -> Partial:
-    """Do the chunks of a bundle until the time is up.
+def run_bundle(
+    context: RunContext, bundle: Bundle, *, is_unwanted: Callable[[], bool] = lambda: False
+) -> Partial:
+    """Do the chunks of a bundle until the time is up, or nobody waits for it any more.
 
     An exception in a chunk is recorded in the manifest and never leaves here, except for
     outputs that cannot be added: no later chunk could mend those.
@@ -111,7 +113,7 @@ def run_bundle(context: RunContext, bundle: Bundle) -> Partial:
         left.clear()
     while left:
         _do_chunk(bench, left.pop(0), context, folder, bundle.attempt)
-        if time.perf_counter() - begin > bundle.budget_s:
+        if time.perf_counter() - begin > bundle.budget_s or is_unwanted():
             break
     folder.count("bundle_s", time.perf_counter() - begin)
     folder.count("bundles", 1)

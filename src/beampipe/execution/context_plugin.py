@@ -35,11 +35,19 @@ def run_with_plugin(name: str, bundle: Bundle) -> Partial:
     WorkersLostError
         ``run-workers-lost``: the plugin is not there; somebody took it away.
     """
-    plugin = get_worker().plugins.get(name)
+    worker = get_worker()
+    plugin = worker.plugins.get(name)
     if not isinstance(plugin, ContextPlugin):
         raise WorkersLostError(
             "A worker does not have what the run needs.",
             why=f"the worker plugin {name} is gone",
             fix="`beampipe resume` the run",
         )
-    return run_bundle(plugin.context, bundle)
+    key = worker.get_current_task()
+
+    def is_unwanted() -> bool:
+        """Whether the driver has let go: the run was interrupted, or is over."""
+        task = worker.state.tasks.get(key)
+        return task is None or task.state == "cancelled"
+
+    return run_bundle(plugin.context, bundle, is_unwanted=is_unwanted)

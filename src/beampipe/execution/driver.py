@@ -284,8 +284,11 @@ class Driver:
 
     def commit(self) -> None:
         """Pull what is held, dataset by dataset, and write it to the ledger."""
-        begin = time.monotonic()
+        if not (self._written_off or any(self._held.values())):
+            return
         self._tell("committing")
+        # What a commit costs is the driver's writing; while it waits for a merge, workers work.
+        self._commit_s = 0.0
         # Taken off the list first: whatever interrupts a commit, nothing is committed twice.
         while self._written_off:
             self.ledger.commit(self._written_off.pop())
@@ -294,7 +297,6 @@ class Driver:
                 self._merge(held, min(_fan_in(held), len(held)))
             while held:
                 self._commit_one(held.pop())
-        self._commit_s = time.monotonic() - begin
         self._committed_at = time.monotonic()
         self._count("commits", 1)
         self._tell("running")
@@ -317,7 +319,9 @@ class Driver:
             return
         self.ledger.commit(partial)
         self.pool.release([held.key])
-        self._count("commit_s", time.monotonic() - pulled)
+        spent_s = time.monotonic() - pulled
+        self._commit_s += spent_s
+        self._count("commit_s", spent_s)
         self.metrics = add_metrics([self.metrics, partial.metrics])
         self.meter.commit(held.manifest)
 

@@ -8,7 +8,7 @@ from contextlib import contextmanager, suppress
 from typing import Any
 
 from beampipe.datasets.urls import show_url
-from beampipe.errors import ChunkUnreadableError, FileChangedError, ReadingError
+from beampipe.errors import ChunkClosedError, ChunkUnreadableError, FileChangedError
 from beampipe.reading.faults import MappedReadErrors
 from beampipe.reading.layouts import is_rntuple
 from beampipe.reading.trees import OpenTree
@@ -145,7 +145,7 @@ class ColumnLoader:
 
     def _open_tree(self, name: str) -> OpenTree:
         if self.opened is None:
-            raise ReadingError(
+            raise ChunkClosedError(
                 f"Column {name!r} was asked for after its chunk was closed.",
                 why="columns load when they are first used, and this one never was",
                 fix="use ak.materialize(...) on what the processor returns",

@@ -10,7 +10,7 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from beampipe.errors import ResultError
+from beampipe.errors import HistogramNotFoundError, ResultStorageError
 from beampipe.results.drawing import curves
 from beampipe.results.drawing.canvas import house_style
 from beampipe.results.drawing.lettering import write_title
@@ -75,8 +75,8 @@ def save_plots(
 
     Raises
     ------
-    ResultError
-        ``result``: the files cannot be written.
+    ResultStorageError
+        ``result-storage``: the files cannot be written.
     """
     paths: list[Path] = []
     taken: set[str] = set()
@@ -88,7 +88,7 @@ def save_plots(
                 draw_view(view).savefig(path, format=image_format, dpi=_DPI)
             paths.append(path)
     except OSError as error:
-        raise ResultError(
+        raise ResultStorageError(
             f"The plots cannot be written to {directory}.",
             why=str(error),
             fix="give another directory with --output",
@@ -165,8 +165,8 @@ def select_views(views: Iterable[View], wanted: str) -> list[View]:
 
     Raises
     ------
-    ResultError
-        ``result``: none has this name.
+    HistogramNotFoundError
+        ``result-histogram-not-found``: none has this name.
     """
     views = list(views)
     found = [view for view in views if wanted in {view.name, view.source}]
@@ -175,7 +175,7 @@ def select_views(views: Iterable[View], wanted: str) -> list[View]:
         return found
     names = list(dict.fromkeys(view.source for view in views))
     close = get_close_matches(wanted, names, n=3, cutoff=0.4) or names[:8]
-    raise ResultError(
+    raise HistogramNotFoundError(
         f"No histogram is called {wanted!r}.",
         why=f"the output holds {len(names)} histograms",
         fix=f"did you mean {' or '.join(map(repr, close))}?" if close else "",

@@ -7,7 +7,7 @@ import math
 import os
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from html import escape
 from typing import IO, Any
@@ -43,6 +43,46 @@ def show_progress(*, enabled: bool = True, stream: IO[str] | None = None) -> Ite
             yield notify
     else:
         yield _Lines(stream)
+
+
+@contextlib.contextmanager
+def show_counting(
+    *, enabled: bool = True, stream: IO[str] | None = None
+) -> Iterator[Callable[[int, int], None]]:
+    """Show how many files of a fileset are counted, as soon as it takes long.
+
+    Yields
+    ------
+    callable
+        To be told how many files are done, and of how many.
+    """
+    stream = sys.stderr if stream is None else stream
+    if not enabled:
+        yield lambda *_: None
+    elif stream.isatty() and not is_notebook():
+        from rich.console import Console
+        from rich.progress import MofNCompleteColumn
+        from rich.progress import Progress as Bar
+
+        columns = (*Bar.get_default_columns(), MofNCompleteColumn())
+        with Bar(*columns, console=Console(file=stream), transient=True) as bar:
+            task = bar.add_task("counting files", total=None)
+            yield lambda done, total: bar.update(task, completed=done, total=total)
+    else:
+        yield _CountingLines(stream)
+
+
+class _CountingLines:
+    """A line every few seconds; none where it is quick."""
+
+    def __init__(self, stream: IO[str]) -> None:
+        self._stream = stream
+        self._next = time.monotonic() + _LINE_EVERY_S
+
+    def __call__(self, done: int, total: int) -> None:
+        if time.monotonic() >= self._next:
+            self._next = time.monotonic() + _LINE_EVERY_S
+            print(f"counted {done:,} of {total:,} files", file=self._stream, flush=True)
 
 
 def is_notebook() -> bool:

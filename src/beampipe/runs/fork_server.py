@@ -33,6 +33,7 @@ PRELOADED = (
 )
 
 _DASK = "__DASK"  # what it sets in passing
+_LEFT_BY_DASK = {"MALLOC_TRIM_THRESHOLD_": "65536"}
 
 _LOCK = threading.RLock()
 _users = 0
@@ -108,13 +109,15 @@ def _pid() -> int | None:
 
 @contextlib.contextmanager
 def added_environment(variables: Mapping[str, str]) -> Iterator[None]:
-    """Set variables that are not set yet; afterwards these are as they were.
+    """Set variables that nobody has set; afterwards these are as they were.
 
-    Dask, too, sets what workers are to inherit in this process's own environment.
+    Dask, too, sets what workers are to inherit in this process's own environment, and leaves it
+    there; what an earlier cluster of the process left is not what somebody wanted.
     """
     before = {name: os.environ.get(name) for name in variables}
     for name, value in variables.items():
-        os.environ.setdefault(name, value)
+        if os.environ.get(name, _LEFT_BY_DASK.get(name)) == _LEFT_BY_DASK.get(name):
+            os.environ[name] = value
     try:
         yield
     finally:

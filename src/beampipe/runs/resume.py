@@ -10,15 +10,9 @@ from beampipe.execution.engine import load_job
 from beampipe.execution.record_reader import read_summary
 from beampipe.execution.runs_index import find_run
 from beampipe.results.result import RunResult
-from beampipe.runs.run import (
-    INLINE,
-    ON_ERROR,
-    RunOptions,
-    check_choice,
-    check_client,
-    drive,
-    prepared_workers,
-)
+from beampipe.runs.arguments import ON_ERROR, check_choice
+from beampipe.runs.pools import INLINE, check_client, prepared_workers
+from beampipe.runs.run import RunOptions, drive
 from beampipe.settings import load_settings
 
 if TYPE_CHECKING:
@@ -73,5 +67,5 @@ def resume(
         workers=workers,
     )
     options = RunOptions(workers=settings.workers, progress=progress, settings=settings)
-    with prepared_workers(client, options):
+    with prepared_workers(client, options.workers):
         return drive(job, client=client, options=options, begun=begun, stages_s={})

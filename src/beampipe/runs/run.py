@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import contextlib
-import difflib
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import AbstractContextManager, ExitStack, nullcontext
+from collections.abc import Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -15,50 +14,23 @@ from beampipe.datasets.fileset import read_fileset
 from beampipe.datasets.metadata_cache import MetadataCache
 from beampipe.datasets.model import Plan
 from beampipe.datasets.planning import Limits, make_plan
-from beampipe.errors import ArgumentError, RunInterruptedError, join_fixes
-from beampipe.execution.bundles import RunContext
+from beampipe.errors import RunInterruptedError, join_fixes
 from beampipe.execution.driver import DriverOptions
 from beampipe.execution.engine import Job, execute, interrupted, lay_out, make_context
-from beampipe.execution.inline_pool import InlinePool
 from beampipe.execution.interrupts import terminable
-from beampipe.execution.pool import Pool
 from beampipe.execution.processors import load_processor
 from beampipe.execution.provenance import collect_provenance
 from beampipe.execution.runs_index import new_run_directory
 from beampipe.results.result import RunResult
-from beampipe.runs.display import show_progress
-from beampipe.runs.embedded import embedded_client, warm_workers
+from beampipe.runs.arguments import ON_ERROR, check_choice, refuse_foreign
+from beampipe.runs.display import show_counting, show_progress
+from beampipe.runs.pools import check_client, open_pool, prepared_workers
 from beampipe.settings import Settings, load_settings
 
 if TYPE_CHECKING:
     from distributed import Client
 
-INLINE: Literal["inline"] = "inline"
-ON_ERROR = ("stop", "skip")
-
-# Arguments of coffea's Runner and its executors that are something else here, or nothing.
-FOREIGN = {
-    "skipbadfiles": 'use on_error="skip" (--on-error skip): it records what it skips, and the '
-    "result says so",
-    "executor": "pass client=, a distributed.Client, or nothing for this machine's cores",
-    "pre_executor": "files are counted in parallel here; leave it out",
-    "treereduction": "merging adapts itself; leave it out",
-    "retries": "errors are classified here; leave it out",
-    "savemetrics": "metrics are always kept, in RunResult.metrics; leave it out",
-    "align_clusters": "chunks are always aligned to clusters; leave it out",
-    "metadata_cache": "counts are always kept in a persistent cache; leave it out",
-    "checkpointer": "every run is checkpointed in its run directory; leave it out",
-    "processor_instance": "give the processor as the first argument",
-    "processor_compression": "leave it out",
-    "cachestrategy": "leave it out",
-    "use_dataframes": "return Awkward or NumPy columns from the processor",
-    "use_result_type": "errors are raised; what was done is in the run directory",
-    "format": "only ROOT files are read",
-    "xrootdtimeout": "leave it out",
-    "dynamic_chunksize": "leave it out",
-    "maxworkers": "use workers= (--workers)",
-    "n_workers": "use workers= (--workers)",
-}
+_NOT_NAMES = {"return", "foreign"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,7 +121,7 @@ def run(  # noqa: PLR0913 (the names of coffea's Runner, so that its arguments c
         (``docs/reference/errors.md``). With `on_error="stop"` a chunk that fails ends in
         `RunStoppedError`. What was done is in the error's `run_dir`.
     """
-    refuse_foreign(foreign)
+    refuse_foreign(foreign, [name for name in run.__annotations__ if name not in _NOT_NAMES])
     check_choice("on_error", on_error, ON_ERROR)
     settings = load_settings(
         chunksize=chunksize, on_error=on_error, workers=workers, checkpoint_s=checkpoint
@@ -179,17 +151,10 @@ def run_with_options(
     """`run`, with its options gathered."""
     check_client(client)
     begun = time.monotonic()
-    with prepared_workers(client, options):
+    with prepared_workers(client, options.workers):
         job = lay_out_run(processor, fileset, options)
         stages_s = {"plan": time.monotonic() - begun}
         return drive(job, client=client, options=options, begun=begun, stages_s=stages_s)
-
-
-def prepared_workers(
-    client: Client | Literal["inline"] | None, options: RunOptions
-) -> AbstractContextManager[None]:
-    """Let workers prepare themselves in the background, if there are to be any of ours."""
-    return warm_workers() if client is None and options.workers != 0 else nullcontext()
 
 
 def lay_out_run(processor: Any, fileset: Any, options: RunOptions) -> Job:
@@ -233,12 +198,14 @@ def plan_run(fileset: Any, options: RunOptions) -> Plan:
     """
     settings = options.settings
     cache = MetadataCache(Path(settings.cache_dir).expanduser() / "metadata")
-    plan = make_plan(
-        read_fileset(fileset, treename=options.treename),
-        chunksize=settings.chunksize,
-        limits=options.limits,
-        cache=cache,
-    )
+    with show_counting(enabled=options.progress) as on_progress:
+        plan = make_plan(
+            read_fileset(fileset, treename=options.treename),
+            chunksize=settings.chunksize,
+            limits=options.limits,
+            cache=cache,
+            on_progress=on_progress,
+        )
     bad = [file for dataset in plan.datasets for file in dataset.uncounted]
     if bad and settings.on_error == "stop":
         error = bad[0].error
@@ -291,7 +258,14 @@ def _drive(
     with ExitStack() as stack:
         notify = stack.enter_context(show_progress(enabled=options.progress))
         starting = time.monotonic()
-        pool, dashboard = stack.enter_context(open_pool(client, job.context, options))
+        pool, dashboard = stack.enter_context(
+            open_pool(
+                client,
+                job.context,
+                workers=options.workers,
+                memory_limit=options.settings.memory_limit,
+            )
+        )
         stages_s["start"] = time.monotonic() - starting
         record = execute(
             job,
@@ -306,106 +280,6 @@ def _drive(
             stages_s=stages_s,
         )
     return RunResult(record)
-
-
-@contextlib.contextmanager
-def open_pool(
-    client: Client | Literal["inline"] | None, context: RunContext, options: RunOptions
-) -> Iterator[tuple[Pool, str]]:
-    """Get workers: this process, the given client's, or an embedded cluster.
-
-    Yields
-    ------
-    pool : Pool
-    dashboard : str
-        Link to Dask's dashboard, or empty.
-    """
-    if isinstance(client, str) or (client is None and options.workers == 0):
-        with contextlib.closing(InlinePool(context)) as here:
-            yield here, ""
-        return
-    from beampipe.execution.dask_pool import DaskPool
-
-    with ExitStack() as stack:
-        used = client or stack.enter_context(
-            embedded_client(options.workers, options.settings.memory_limit)
-        )
-        pool = stack.enter_context(contextlib.closing(DaskPool(used, context)))
-        yield pool, find_dashboard(used)
-
-
-def find_dashboard(client: Client) -> str:
-    """Link to Dask's dashboard; empty where there is none, or the link cannot be made."""
-    try:
-        return str(client.dashboard_link or "")
-    except (KeyError, OSError, ValueError):  # its template may name a variable that is not set
-        return ""
-
-
-def check_client(client: Any) -> None:
-    """Refuse what is neither "inline" nor a synchronous, connected Dask client.
-
-    Raises
-    ------
-    ArgumentError
-        ``run-argument``
-    """
-    if client is None or client == INLINE:
-        return
-    from distributed import Client
-    from distributed.deploy import Cluster
-
-    if isinstance(client, Cluster):
-        reason, fix = "it is a cluster", "pass client=cluster.get_client()"
-    elif not isinstance(client, Client):
-        reason, fix = f"it is {client!r}", f"pass a distributed.Client, or {INLINE!r}"
-    elif client.asynchronous:
-        reason, fix = "it is asynchronous", "pass Client(address, asynchronous=False)"
-    elif client.status != "running":
-        reason, fix = f"its status is {client.status!r}", "connect a new client"
-    else:
-        return
-    raise ArgumentError("The client cannot be used.", why=reason, fix=fix)
-
-
-def refuse_foreign(foreign: Mapping[str, Any]) -> None:
-    """Say what an argument of coffea's Runner, or a misspelt one, is called here.
-
-    Raises
-    ------
-    ArgumentError
-        ``run-argument``
-    """
-    for name in foreign:
-        if name in FOREIGN:
-            raise ArgumentError(
-                f"run has no argument {name!r}.",
-                why="it is an argument of coffea's Runner or executors that means something else",
-                fix=FOREIGN[name],
-            )
-        known = [key for key in run.__annotations__ if key not in {"return", "foreign"}]
-        close = difflib.get_close_matches(name, known, 1)
-        raise ArgumentError(
-            f"run has no argument {name!r}.",
-            why="neither Beampipe nor coffea's Runner knows it",
-            fix=f"did you mean {close[0]!r}?" if close else f"it takes {', '.join(known)}",
-        )
-
-
-def check_choice(name: str, value: Any, choices: tuple[str, ...]) -> None:
-    """Refuse a word that is not one of a few.
-
-    Raises
-    ------
-    ArgumentError
-        ``run-argument``
-    """
-    if value is not None and value not in choices:
-        raise ArgumentError(
-            f"{name}={value!r} means nothing.",
-            why=f"the choices are {', '.join(choices)}",
-            fix=f"write {name}={choices[0]!r}, or leave it out",
-        )
 
 
 def options_to_json(options: RunOptions) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from beampipe.errors import ResultError
+from beampipe.errors import ResultStorageError
 from beampipe.results.contents import describe_value, sort_contents
 from beampipe.results.cutflow import find_cutflows
 from beampipe.results.quantities import (
@@ -50,15 +50,15 @@ def write_report(record: RunRecord, path: Path) -> Path:
 
     Raises
     ------
-    ResultError
-        ``result``: the file cannot be written.
+    ResultStorageError
+        ``result-storage``: the file cannot be written.
     """
     page = render_report(record)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(page, encoding="utf-8", errors="backslashreplace")
     except OSError as error:
-        raise ResultError(
+        raise ResultStorageError(
             f"The report cannot be written to {path}.",
             why=str(error),
             fix="give another file with --output",

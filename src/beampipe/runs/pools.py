@@ -1,0 +1,93 @@
+"""Where bundles are done: in this process, on a given client's workers, or on our own."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, ExitStack, nullcontext
+from typing import TYPE_CHECKING, Any, Literal
+
+from beampipe.errors import ArgumentError
+from beampipe.execution.bundles import RunContext
+from beampipe.execution.inline_pool import InlinePool
+from beampipe.execution.pool import Pool
+from beampipe.runs.embedded import embedded_client, warm_workers
+
+if TYPE_CHECKING:
+    from distributed import Client
+
+INLINE: Literal["inline"] = "inline"
+
+
+def prepared_workers(
+    client: Client | Literal["inline"] | None, workers: int | None
+) -> AbstractContextManager[None]:
+    """Let workers prepare themselves in the background, if there are to be any of ours."""
+    return warm_workers() if client is None and workers != 0 else nullcontext()
+
+
+@contextlib.contextmanager
+def open_pool(
+    client: Client | Literal["inline"] | None,
+    context: RunContext,
+    *,
+    workers: int | None = None,
+    memory_limit: int | None = None,
+) -> Iterator[tuple[Pool, str]]:
+    """Get workers: this process, the given client's, or an embedded cluster.
+
+    Parameters
+    ----------
+    workers, memory_limit : int, optional
+        Of an embedded cluster; no workers means this process.
+
+    Yields
+    ------
+    pool : Pool
+    dashboard : str
+        Link to Dask's dashboard, or empty.
+    """
+    if isinstance(client, str) or (client is None and workers == 0):
+        with contextlib.closing(InlinePool(context)) as here:
+            yield here, ""
+        return
+    from beampipe.execution.dask_pool import DaskPool
+
+    with ExitStack() as stack:
+        used = client or stack.enter_context(embedded_client(workers, memory_limit))
+        pool = stack.enter_context(contextlib.closing(DaskPool(used, context)))
+        yield pool, find_dashboard(used)
+
+
+def find_dashboard(client: Client) -> str:
+    """Link to Dask's dashboard; empty where there is none, or the link cannot be made."""
+    try:
+        return str(client.dashboard_link or "")
+    except (KeyError, OSError, ValueError):  # its template may name a variable that is not set
+        return ""
+
+
+def check_client(client: Any) -> None:
+    """Refuse what is neither "inline" nor a synchronous, connected Dask client.
+
+    Raises
+    ------
+    ArgumentError
+        ``run-argument``
+    """
+    if client is None or client == INLINE:
+        return
+    from distributed import Client
+    from distributed.deploy import Cluster
+
+    if isinstance(client, Cluster):
+        reason, fix = "it is a cluster", "pass client=cluster.get_client()"
+    elif not isinstance(client, Client):
+        reason, fix = f"it is {client!r}", f"pass a distributed.Client, or {INLINE!r}"
+    elif client.asynchronous:
+        reason, fix = "it is asynchronous", "pass Client(address, asynchronous=False)"
+    elif client.status != "running":
+        reason, fix = f"its status is {client.status!r}", "connect a new client"
+    else:
+        return
+    raise ArgumentError("The client cannot be used.", why=reason, fix=fix)

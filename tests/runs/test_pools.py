@@ -1,0 +1,70 @@
+"""Where bundles are done, and what is refused as a client."""
+
+import dask
+import pytest
+from distributed import Client, LocalCluster
+
+from beampipe.errors import ArgumentError
+from beampipe.execution.bundles import RunContext
+from beampipe.execution.inline_pool import InlinePool
+from beampipe.runs.pools import check_client, find_dashboard, open_pool, prepared_workers
+
+CONTEXT = RunContext("abc", b"", {})
+
+
+def test_no_workers_means_this_process():
+    for client, workers in (("inline", None), (None, 0)):
+        with open_pool(client, CONTEXT, workers=workers) as (pool, dashboard):
+            assert isinstance(pool, InlinePool)
+            assert dashboard == ""
+
+
+def test_a_given_client_keeps_nothing_of_the_run():
+    with (
+        LocalCluster(n_workers=1, processes=False, dashboard_address=":0") as cluster,
+        Client(cluster) as client,
+    ):
+        plugins = client.run(lambda dask_worker: set(dask_worker.plugins))
+        with open_pool(client, CONTEXT) as (pool, dashboard):
+            assert pool.n_workers() == 1
+            assert dashboard.endswith("/status")
+            assert client.run(lambda dask_worker: set(dask_worker.plugins)) != plugins
+        assert client.run(lambda dask_worker: set(dask_worker.plugins)) == plugins
+        assert client.status == "running"
+
+
+def test_workers_are_prepared_only_where_they_are_ours():
+    with prepared_workers("inline", None) as nothing:
+        assert nothing is None
+    with prepared_workers(None, 0) as nothing:
+        assert nothing is None
+
+
+def test_what_is_no_client():
+    class Closed(Client):
+        status = "closed"
+        asynchronous = False
+
+        def __init__(self): ...
+
+        def __del__(self): ...
+
+    check_client(None)
+    check_client("inline")
+    with pytest.raises(ArgumentError, match="neither|distributed.Client"):
+        check_client("tcp://127.0.0.1:8786")
+    with pytest.raises(ArgumentError, match="closed"):
+        check_client(Closed())
+
+
+def test_a_dashboard_link_that_cannot_be_made():
+    """Facilities set a template with variables of JupyterHub, which a batch job does not have."""
+    link = "https://hub.example{JUPYTERHUB_NOWHERE_PREFIX}/proxy/{port}/status"
+    with (
+        LocalCluster(n_workers=0, processes=False, dashboard_address=":0") as cluster,
+        Client(cluster.scheduler_address) as client,
+    ):
+        assert find_dashboard(client).endswith("/status")
+        with dask.config.set({"distributed.dashboard.link": link}):
+            assert find_dashboard(client) == ""
+            assert find_dashboard(cluster.get_client()) == ""
