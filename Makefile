@@ -51,7 +51,7 @@ env: $(VENV)/.stamp-dev ## Make the environment for working on Beampipe (.venv)
 demo: $(VENV)/.stamp-run ## Make data, run a dimuon analysis on it, prove and plot the result (in demo/)
 	@rm -rf demo && mkdir demo
 	$(BIN)/beampipe make-data demo/data --files 8 --events 50000
-	$(BIN)/beampipe run examples/dimuon.py:process demo/data --run-dir demo/run
+	$(BIN)/beampipe run examples/dimuon.py:process demo/data --run-dir demo/run --name "Dimuon spectrum"
 	$(BIN)/beampipe verify demo/run
 	$(BIN)/beampipe plot demo/run --output demo
 	$(BIN)/beampipe report demo/run --output demo/report.html

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import os
 import pickle
 
 import pytest
@@ -65,7 +64,7 @@ def test_a_name_no_file_system_takes_is_unreadable():
         check_local_file("/" + "x" * 5000)
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
+@pytest.mark.usefixtures("no_privilege")
 def test_a_file_without_permission(tmp_path):
     path = tiny_files.write_tree_file(tmp_path / HOSTILE)
     path.chmod(0)

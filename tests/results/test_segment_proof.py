@@ -1,4 +1,3 @@
-import os
 import zipfile
 
 import pytest
@@ -137,7 +136,7 @@ def test_a_deflated_member_with_wrong_bytes_is_torn(run):
         assert "torn" in read(run)[0].ignored
 
 
-@pytest.mark.skipif(os.getuid() == 0, reason="root may read everything")
+@pytest.mark.usefixtures("no_privilege")
 def test_a_segment_that_may_not_be_read_is_an_error(run):
     run.segment_path(1).chmod(0)
     assert "cannot be read" in read(run)[0].error

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 
@@ -87,7 +86,7 @@ def test_a_directory_that_is_a_file_is_named(tmp_path):
         make_data(tmp_path / "taken", files=1, events=10)
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
+@pytest.mark.usefixtures("no_privilege")
 def test_a_directory_without_permission_is_named(tmp_path):
     tmp_path.chmod(0o500)
     with pytest.raises(SampleError, match="PermissionError"):
