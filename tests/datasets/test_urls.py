@@ -81,6 +81,12 @@ def test_secrets_are_not_shown(url, shown):
     assert hide_secrets(f"could not open '{url}', sorry") == f"could not open '{shown}', sorry"
 
 
+@pytest.mark.timeout(10)
+def test_a_text_of_megabytes_is_soon_gone_through():
+    text = "x" * 1_000_000
+    assert hide_secrets(f"{text} root://me:pw@host") == f"{text} root://me:***@host"
+
+
 @pytest.mark.parametrize(
     ("url", "scheme"),
     [

@@ -199,6 +199,14 @@ def test_sums_are_coffeas_and_inputs_stay(left, right):
     assert right == before[1]
 
 
+def test_list_accumulators_are_appended_to_their_own_sum():
+    parts = [list_accumulator([number]) for number in range(4)]
+    halves = add_outputs(parts[0], parts[1]), add_outputs(parts[2], parts[3])
+    assert add_outputs(*halves) == [0, 1, 2, 3]
+    assert add_outputs(halves[0], parts[2]) == [0, 1, 2]
+    assert add_outputs(parts[2], halves[0]) == [2, 0, 1]
+
+
 def test_arrays_are_added_element_by_element():
     left, right = np.array([1, 2]), np.array([10, 20])
     assert add_outputs(left, right).tolist() == [11, 22]

@@ -1,7 +1,9 @@
+import asyncio
 import hashlib
 import os
 import socket
 import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import awkward as ak
 import cloudpickle
@@ -25,6 +27,10 @@ from beampipe.execution.processors import Processor
 from beampipe.reading import reader as reading
 
 SHARED = {"hist": hist.Hist.new.Reg(10, 0, 1000, name="x").Int64(), "list": [1]}
+
+
+class NoExceptionError(BaseException):
+    """What some libraries raise to pass every `except Exception`."""
 
 
 class BrokenError(Exception):
@@ -85,7 +91,7 @@ class MadeUpReader:
         self.given, self.is_closed = [], False
         MadeUpReader.made = (*MadeUpReader.made, self)
 
-    def read(self, chunk, metadata):  # noqa: ARG002
+    def read(self, chunk, metadata, *, avoid=()):  # noqa: ARG002
         assert not self.is_closed
         if chunk.plan.file.uuid == "missing":
             raise FileMissingError("it is not there", why="404", fix="look for it")
@@ -168,6 +174,8 @@ def test_a_failure_in_the_middle_costs_that_chunk_alone(made_up, make_context, m
         (MemoryError(), ""),
         (RecursionError("deep"), "deep"),
         (BrokenError(), "an error that raises when it is printed"),
+        (NoExceptionError("passes"), "passes"),
+        (asyncio.CancelledError("not Dask's"), "not Dask's"),
         (KeyError("µ"), "'µ'"),
     ],
 )
@@ -186,6 +194,27 @@ def test_an_interrupt_is_not_the_chunks_failure(made_up, make_context, make_bund
     with pytest.raises(KeyboardInterrupt):
         run_bundle(make_context(process), make_bundle())
     assert made_up.made[0].given[0].is_closed
+
+
+def test_an_interrupt_in_a_workers_thread_is_the_processors_own(made_up, make_context, make_bundle):
+    def process(events):
+        raise KeyboardInterrupt
+
+    with ThreadPoolExecutor(1) as threads:
+        partial = threads.submit(run_bundle, make_context(process), make_bundle(0)).result()
+    assert [failure.error_type for failure in partial.manifest.failed] == ["KeyboardInterrupt"]
+
+
+def test_a_message_of_megabytes_keeps_both_ends(made_up, make_context, make_bundle):
+    def process(events):
+        raise ValueError("begin" + "x" * 5_000_000 + "end")
+
+    (failure,) = run_bundle(make_context(process), make_bundle(0)).manifest.failed
+    assert failure.message.startswith("begin")
+    assert failure.message.endswith("end")
+    assert "characters ..." in failure.message
+    assert len(failure.message) + len(failure.traceback) < 50_000
+    assert "in process" in failure.traceback
 
 
 def test_a_file_that_does_not_open_fails_where_its_chunk_lies_nominally(

@@ -144,6 +144,24 @@ def test_a_client_that_is_closed_is_named(plan, pool_for):
         client.close()
         with pytest.raises(WorkersLostError, match="connection"):
             pool.wait(0.1)
+        pool._counted_at = -10.0
+        assert pool.n_threads() == 0
+        with pytest.raises(WorkersLostError, match="scheduler"):
+            pool.submit(bundles_of(plan, 8)[0])
+        pool.close()
+
+
+def test_a_scheduler_that_goes_while_summaries_are_fetched_is_named(
+    client, plan, pool_for, monkeypatch
+):
+    def time_out(*args, **kwargs):
+        raise OSError("Timed out trying to connect")
+
+    pool = pool_for(client, count_events)
+    monkeypatch.setattr(client, "gather", time_out)
+    pool.submit(bundles_of(plan, 8)[0])
+    with pytest.raises(WorkersLostError, match="scheduler does not answer"):
+        wait_for(pool, 1)
 
 
 def sleep_half_a_second(events):

@@ -21,6 +21,7 @@ from beampipe.errors import (
 from beampipe.execution.driver import DriverOptions
 from beampipe.execution.engine import execute, lay_out, load_job, make_context
 from beampipe.execution.inline_pool import InlinePool
+from beampipe.execution.ledger import Ledger
 from beampipe.execution.processors import load_processor
 from beampipe.execution.record_reader import read_record, read_summary
 
@@ -202,6 +203,24 @@ def test_a_second_driver_is_kept_out(new_job):
     with pytest.raises(RunHeldError, match=str(os.getppid())):
         start(job)
     assert read_summary(job.directory.path).status == "running"
+
+
+def test_a_driver_that_slept_while_another_did_everything_leaves_the_outcome_alone(
+    new_job, monkeypatch
+):
+    """Its process is stopped right after its first claim, and goes on when all is done."""
+    job = new_job(count_events)
+    heartbeat = Ledger.heartbeat
+
+    def sleep(ledger):
+        monkeypatch.setattr(Ledger, "heartbeat", heartbeat)
+        assert start(load_job(job.directory.path)).status == "complete"
+        heartbeat(ledger)
+
+    monkeypatch.setattr(Ledger, "heartbeat", sleep)
+    with pytest.raises(RunHeldError):
+        start(job)
+    assert read_summary(job.directory.path).status == "complete"
 
 
 def test_a_disk_that_is_full_at_the_commit(new_job, monkeypatch):

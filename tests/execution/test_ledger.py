@@ -120,6 +120,17 @@ def test_a_driver_that_wakes_up_late_commits_nothing(take, make_partial, counted
     assert counted() == [0, 1]
 
 
+def test_a_driver_that_was_overtaken_hears_of_it_also_with_nothing_to_commit(take, make_partial):
+    former = take("former")
+    former.confirm()
+    former.commit(make_partial(0))
+    former.confirm()
+    latter = take("latter")
+    with pytest.raises(RunHeldError, match="Another driver"):
+        former.confirm()
+    latter.confirm()
+
+
 def test_a_segment_that_was_there_in_time_counts(take, make_partial, monkeypatch, counted):
     old = take("old")
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import beampipe
-from beampipe.execution.own_code import is_installed, is_own_module
+from beampipe.execution.own_code import is_installed, is_own_module, users_code_importable
 
 
 @pytest.fixture
@@ -57,3 +57,22 @@ def test_paths():
     assert is_installed(json.__file__)
     assert not is_installed(__file__)
     assert not is_installed("<ipython-input-1>")
+
+
+@pytest.mark.parametrize("place", ["beside_7.py", "package_7/inner/module.py"])
+def test_the_users_modules_are_importable_meanwhile(tmp_path, place):
+    file = tmp_path / "my code" / place
+    file.parent.mkdir(parents=True)
+    file.touch()
+    for folder in file.parents[: place.count("/")]:
+        (folder / "__init__.py").touch()
+    before = list(sys.path)
+    with users_code_importable(str(file)):
+        assert importlib.util.find_spec(place.split("/")[0].removesuffix(".py"))
+    assert sys.path == before
+
+
+def test_without_a_file_nothing_more_is_importable():
+    before = list(sys.path)
+    with users_code_importable(""):
+        assert sys.path == before

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from pathlib import Path
 
 import pytest
 from coffea.dataset_tools.filespec import DataGroupSpec
@@ -162,3 +163,35 @@ def test_trials_take_the_first_of_each_dataset(run, files):
         assert result.output["n"] == result.accounting.events_planned == expected
         assert result.status == "complete"
         assert bp.verify(result.run_dir).is_complete
+
+
+def test_a_replica_that_is_broken_half_way_gives_way_to_the_next(run, files, tmp_path):
+    damaged = tmp_path / "damaged.root"
+    data = bytearray(Path(files[0]).read_bytes())
+    data[len(data) // 4 : len(data) // 2] = bytes(len(data) // 2 - len(data) // 4)
+    damaged.write_bytes(data)
+
+    def spectrum(events):
+        import awkward as ak
+
+        sums = {name: float(ak.sum(events[name].pt)) for name in ("Muon", "Jet", "Electron")}
+        return {"n": len(events), "sums": sums}
+
+    alone = bp.run(
+        spectrum,
+        damaged,
+        client="inline",
+        on_error="skip",
+        progress=False,
+        run_dir=tmp_path / "alone",
+    )
+    assert alone.status == "incomplete"
+    result = bp.run(
+        spectrum,
+        {"a": [[str(damaged), files[0]]]},
+        client="inline",
+        progress=False,
+        run_dir=tmp_path / "with a replica",
+    )
+    assert result.status == "complete"
+    assert result.output["n"] == N

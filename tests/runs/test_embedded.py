@@ -1,3 +1,4 @@
+import contextlib
 import dataclasses
 import os
 import signal
@@ -54,6 +55,17 @@ def scene(tmp_path_factory):
 def process_names():
     children = psutil.Process().children(recursive=True)
     return {" ".join(child.cmdline()).split("from ")[-1].split(" import")[0] for child in children}
+
+
+def test_a_worker_that_its_nanny_gives_up_is_replaced(scene):
+    """So it is where workers die of their first chunk, before they have reported back."""
+    before = set(scene.client.nthreads())
+    cluster = scene.client.cluster
+    cluster.sync(next(iter(cluster.workers.values())).close)
+    end = time.monotonic() + 20
+    while len(now := set(scene.client.nthreads())) < 2 or now == before:
+        assert time.monotonic() < end
+        time.sleep(0.1)
 
 
 def test_a_worker_is_a_process_with_one_thread(scene):
@@ -200,3 +212,20 @@ def test_a_free_dashboard_port(monkeypatch):
         monkeypatch.setattr(embedded, "_PORT", guest.getsockname()[1])
         assert find_dashboard_port() == 0
     assert find_dashboard_port() == embedded._PORT
+
+
+def test_runs_that_overlap_leave_settings_and_environment_as_they_were(monkeypatch):
+    monkeypatch.setattr(embedded, "ENVIRONMENT", {"BEAMPIPE_OVERLAP": "1"})
+    monkeypatch.setattr(embedded, "_surroundings_used_by", 0)
+    monkeypatch.setattr(embedded, "_surroundings_kept", contextlib.ExitStack())
+    before = dask.config.get("temporary-directory", None)
+    first, second = embedded._surroundings(), embedded._surroundings()
+    scratch = first.__enter__()
+    assert second.__enter__() == scratch
+    first.__exit__(None, None, None)
+    assert os.environ["BEAMPIPE_OVERLAP"] == "1"
+    assert dask.config.get("temporary-directory") == scratch
+    second.__exit__(None, None, None)
+    assert "BEAMPIPE_OVERLAP" not in os.environ
+    assert dask.config.get("temporary-directory", None) == before
+    assert not os.path.exists(scratch)

@@ -295,6 +295,8 @@ def _emptied(value: MutableMapping[Any, Any]) -> MutableMapping[Any, Any]:
 
 def _detached(items: Any) -> Any:
     """Give back a sequence whose mutable elements are nobody else's."""
+    if is_instance_of(items, "coffea.processor.accumulator", "list_accumulator"):
+        items = list(items)  # the sum of two is a plain list, to which + cannot add a third
     return items if _ATOMS.issuperset(map(type, items)) else copy.deepcopy(items)
 
 

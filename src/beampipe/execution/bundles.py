@@ -21,6 +21,7 @@ from beampipe.errors import (
     ProcessorFailedError,
     ProcessorOutputError,
     ProcessorPickleError,
+    ReadingError,
 )
 from beampipe.execution.accumulators import (
     add_into,
@@ -91,6 +92,8 @@ class _Workbench:
     last_output: Any = None
 
 
+# An array in an exception's message makes megabytes of it.
+_MESSAGE, _TRACEBACK = 2_000, 20_000
 _LOCAL = threading.local()
 
 
@@ -156,12 +159,20 @@ def _unpack(context: RunContext) -> tuple[Processor, type | None]:
 
 
 def _do_chunk(
-    bench: _Workbench, chunk: Chunk, context: RunContext, folder: _Folder, attempt: int
+    bench: _Workbench,
+    chunk: Chunk,
+    context: RunContext,
+    folder: _Folder,
+    attempt: int,
+    *,
+    avoid: frozenset[str] = frozenset(),
 ) -> None:
     begin = time.perf_counter()
     data: ChunkEvents | None = None
+    troubled: str | None = None
     try:
-        data = bench.reader.read(chunk, context.metadata.get(folder.dataset, {}))
+        metadata = context.metadata.get(folder.dataset, {})
+        data = bench.reader.read(chunk, metadata, avoid=avoid)
         # A fresh processor for every chunk, as coffea has it: one that counts in `self` would
         # otherwise return the chunks before along with this one.
         processor, _ = _unpack(context)
@@ -175,8 +186,15 @@ def _do_chunk(
         check_output(output)
         output = materialize(output)
         done = time.perf_counter()
-    except (Exception, SystemExit) as error:  # noqa: BLE001 (the worker's wrapper records all)
-        folder.fail(chunk, explain_error(error, data), data, attempt)
+    except BaseException as error:  # (the worker's wrapper records all)
+        if _is_ctrl_c(error):
+            raise
+        explained = explain_error(error, data)
+        left = set(chunk.plan.file.urls) - avoid
+        if data is not None and isinstance(explained, ReadingError) and len(left) > 1:
+            troubled = data.url  # a replica may have what this one has lost
+        else:
+            folder.fail(chunk, explained, data, attempt)
     else:
         read_s = data.read_s()
         folder.count("open_s", opened - begin)
@@ -190,6 +208,14 @@ def _do_chunk(
         if data is not None:
             folder.count("bytes_read", data.bytes_read())
             data.close()
+    if troubled is not None:
+        _do_chunk(bench, chunk, context, folder, attempt, avoid=avoid | {troubled})
+
+
+def _is_ctrl_c(error: BaseException) -> bool:
+    """Whether it came from the keyboard, which only the main thread hears, not from a processor."""
+    is_main = threading.current_thread() is threading.main_thread()
+    return isinstance(error, KeyboardInterrupt) and is_main
 
 
 def explain_error(error: BaseException, data: ChunkEvents | None) -> BaseException:
@@ -312,8 +338,8 @@ def describe_failure(
         url=show_url(data.url if data is not None else plan.file.urls[0]),
         code=code,
         error_type=type(error).__name__,
-        message=hide_secrets(message),
-        traceback=hide_secrets("".join(traceback.format_exception(error))),
+        message=_shorten(hide_secrets(message), _MESSAGE),
+        traceback=_shorten(hide_secrets("".join(traceback.format_exception(error))), _TRACEBACK),
         worker=worker if worker is not None else _worker_name(),
         host=socket.gethostname(),
         attempt=attempt,
@@ -322,10 +348,18 @@ def describe_failure(
     )
 
 
+def _shorten(text: str, most: int) -> str:
+    """Keep both ends of a text; the driver holds it for every chunk that failed."""
+    left_out = len(text) - most
+    if left_out <= 0:
+        return text
+    return f"{text[: most // 2]} [... {left_out:,} characters ...] {text[-most // 2 :]}"
+
+
 def _say(error: BaseException) -> str:
     try:
         return str(error)
-    except Exception:  # noqa: BLE001 (the user's own exception class, and it is broken)
+    except BaseException:  # noqa: BLE001 (the user's own exception class, and it is broken)
         return "an error that raises when it is printed"
 
 

@@ -6,9 +6,11 @@ import contextlib
 import queue
 import time
 import uuid
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import CancelledError
 from typing import TYPE_CHECKING, Any
+
+from distributed.client import ClosedClientError
 
 from beampipe.errors import ExecutionError, PartialLostError, WorkersLostError
 from beampipe.execution.bundles import Bundle, RunContext
@@ -20,6 +22,8 @@ if TYPE_CHECKING:
     from distributed import Client, Future
 
 _COUNT_EVERY_S = 2.0
+# What a client raises whose scheduler does not answer; one that was closed has none at all.
+_GONE = (OSError, TimeoutError, AttributeError, ClosedClientError)
 # Dask runs a task with a higher priority first: a merge frees memory, a bundle fills it.
 _BUNDLE, _SUMMARY, _MERGE = 0, 10, 20
 
@@ -49,26 +53,21 @@ class DaskPool:
         self._n_merges = 0
         self._counted_at = -_COUNT_EVERY_S
         self._threads: dict[str, int] = {}
-        try:
+        with _scheduler_errors():
             client.register_plugin(ContextPlugin(context), name=self._prefix)
-        except (OSError, TimeoutError) as error:
-            raise WorkersLostError(
-                "The Dask scheduler does not answer.",
-                why=f"{type(error).__name__}: {error}",
-                fix="start a cluster and `beampipe resume` the run",
-            ) from error
 
     def close(self) -> None:
         """Take from the workers what this run left there."""
         self.release([*self._partials])
-        with contextlib.suppress(OSError, TimeoutError, ValueError):
+        with contextlib.suppress(*_GONE, ValueError):
             self._client.unregister_worker_plugin(self._prefix)
 
     def _submit(
         self, function: Any, *args: Any, kind: str, number: int, priority: int
     ) -> Future[Any]:
         key = f"{self._prefix}-{kind}-{number}"
-        return self._client.submit(function, *args, key=key, pure=False, priority=priority)
+        with _scheduler_errors():
+            return self._client.submit(function, *args, key=key, pure=False, priority=priority)
 
     def submit(self, bundle: Bundle) -> Key:
         """Send a bundle off; its summary follows as soon as it is done."""
@@ -101,7 +100,8 @@ class DaskPool:
         ended = {key: future for key in keys if (future := self._summaries.pop(key, None))}
         good = {key: future for key, future in ended.items() if future.status == "finished"}
         # A worker may die between the end of a summary and this line: None for those.
-        answers = self._client.gather(good, errors="skip")
+        with _scheduler_errors():
+            answers = self._client.gather(good, errors="skip")
         return [
             Lost(key, _reason(future))
             if (summary := answers.get(key)) is None
@@ -159,7 +159,7 @@ class DaskPool:
         now = time.monotonic()
         if now - self._counted_at > _COUNT_EVERY_S:
             self._counted_at = now
-            with contextlib.suppress(OSError, TimeoutError):
+            with contextlib.suppress(*_GONE):
                 self._threads = self._client.nthreads()
         return sum(self._threads.values())
 
@@ -167,6 +167,19 @@ class DaskPool:
         """Workers there now."""
         self.n_threads()
         return len(self._threads)
+
+
+@contextlib.contextmanager
+def _scheduler_errors() -> Iterator[None]:
+    """Say plainly that the scheduler is gone."""
+    try:
+        yield
+    except _GONE as error:
+        raise WorkersLostError(
+            "The Dask scheduler does not answer.",
+            why=f"{type(error).__name__}: {error}",
+            fix="start a cluster and `beampipe resume` the run; what is committed is kept",
+        ) from error
 
 
 def _reason(future: Future[Any]) -> BaseException:

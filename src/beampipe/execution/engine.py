@@ -30,6 +30,7 @@ from beampipe.execution.dispatch import Dispatcher
 from beampipe.execution.driver import Driver, DriverOptions, stopped_on_errors
 from beampipe.execution.ledger import Ledger, read_segments
 from beampipe.execution.meter import Meter
+from beampipe.execution.own_code import users_code_importable
 from beampipe.execution.pool import Pool
 from beampipe.execution.processors import Processor
 from beampipe.execution.progress import Notify, ignore
@@ -198,6 +199,7 @@ def _drive(
     is_overtaken = False
     try:
         driver.run()
+        ledger.confirm()
         status = _finish(job, options)
     except KeyboardInterrupt as error:
         status = "interrupted"
@@ -258,7 +260,8 @@ def _finish(job: Job, options: DriverOptions) -> str:
     segments = list(read_segments(job.directory, job.run_id))
     tally = tally_manifests(segment.manifest for segment in segments)
     is_complete = account(job.plan, tally).is_complete
-    by_dataset = sum_segments(segments, trust=True)
+    with users_code_importable(job.processor.origin):  # `resume` may start in any folder
+        by_dataset = sum_segments(segments, trust=True)
     output = _postprocess(job.processor, add_datasets(by_dataset))
     write_result(job.directory, segments, output, by_dataset)
     failed = [failure for dataset in tally.values() for failure in dataset.failed.values()]

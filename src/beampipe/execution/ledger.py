@@ -149,6 +149,18 @@ class Ledger:
         self.heartbeat()
         return number
 
+    def confirm(self) -> None:
+        """Make sure that nobody has taken the run over; one with nothing to commit has not heard.
+
+        Raises
+        ------
+        RunHeldError
+            ``run-held``: another driver has; how the run ends is for that one to tell.
+        """
+        path = self.directory.claims / claim_name(max(_numbers(self.directory.claims), default=0))
+        if _read_object(path).get("driver", self.driver) != self.driver:
+            raise _held(path, "it claimed the next segment first")
+
     def heartbeat(self) -> None:
         """Say that this driver lives; at most every few seconds."""
         now = time.time()

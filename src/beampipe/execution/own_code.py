@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import site
 import sys
 import sysconfig
 import traceback
 import types
+from collections.abc import Iterator
 from pathlib import Path
 
 _OURS = Path(__file__).parents[1]
@@ -43,6 +45,29 @@ def where_raised(error: BaseException) -> str:
             line = f": {frame.line}" if frame.line else ""
             return f"{frame.filename}, line {frame.lineno}, in {frame.name}{line}"
     return ""
+
+
+@contextlib.contextmanager
+def users_code_importable(path: str) -> Iterator[None]:
+    """Let modules be imported from the folder of a source file, if nowhere else they are found.
+
+    Parameters
+    ----------
+    path : str
+        A source file of the user's; of a package's module, the package is importable. May be empty.
+    """
+    if not path:
+        yield
+        return
+    folder = Path(path).parent
+    while (folder / "__init__.py").is_file():
+        folder = folder.parent
+    before = list(sys.path)
+    sys.path.append(str(folder))
+    try:
+        yield
+    finally:
+        sys.path[:] = before
 
 
 @functools.cache

@@ -26,6 +26,7 @@ from beampipe.execution.accumulators import add_into, copy_output, take_output
 from beampipe.execution.encoding import read_value, write_value
 from beampipe.execution.ledger import is_held, last_driver, read_segments
 from beampipe.execution.manifest import join_manifests
+from beampipe.execution.own_code import users_code_importable
 from beampipe.execution.record import RunRecord
 from beampipe.execution.run_directory import RunDirectory, open_run_directory
 from beampipe.execution.segments import TORN, Segment
@@ -182,10 +183,12 @@ def read_record(run_dir: Path, *, trust: bool | None = None) -> RunRecord:
         reused=(segment.manifest for segment in segments if segment.number in reused),
     )
     accounting = account(plan, tally)
-    values = _read_result(directory, segments, trust=trust)
-    if values is None:
-        by_dataset = sum_segments(segments, trust=trust)
-        values = (_add_if_possible(by_dataset), by_dataset)
+    processor_file = run.get("provenance", {}).get("processor_file", "")
+    with users_code_importable(processor_file if trust else ""):
+        values = _read_result(directory, segments, trust=trust)
+        if values is None:
+            by_dataset = sum_segments(segments, trust=trust)
+            values = (_add_if_possible(by_dataset), by_dataset)
     return RunRecord(
         run_dir=run_dir,
         run_id=run["run_id"],

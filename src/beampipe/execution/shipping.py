@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import functools
+import io
 import sys
 import types
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import cloudpickle
@@ -29,8 +31,9 @@ def pickle_processor(processor: Processor, schema: Any) -> bytes:
     own = [module for module in list(sys.modules.values()) if is_own_module(module)]
     try:
         with _pickled_by_value(own):
-            data: bytes = cloudpickle.dumps((processor, schema))
-        return data
+            written = io.BytesIO()
+            _Pickler(written).dump((processor, schema))
+        return written.getvalue()
     except Exception as error:  # pickling runs code of any class
         guilty = _find_unpicklable(processor.target, own)
         where = f" ({guilty})" if guilty else ""
@@ -39,6 +42,27 @@ def pickle_processor(processor: Processor, schema: Any) -> bytes:
             why=f"{type(error).__name__}: {error}{where}",
             fix="open files, locks, connections and the like inside the function, not outside",
         ) from error
+
+
+class _Pickler(cloudpickle.Pickler):  # type: ignore[misc]  # untyped
+    """cloudpickle's own, which also takes functions with a cache along by value.
+
+    They say themselves that they are to be pickled by name, also where no worker knows the name.
+    """
+
+    def reducer_override(self, obj: Any) -> Any:
+        if isinstance(obj, functools._lru_cache_wrapper) and _is_of_user(obj):  # noqa: SLF001
+            return _cache_anew, (obj.__wrapped__, obj.cache_parameters())
+        return super().reducer_override(obj)
+
+
+def _is_of_user(function: Any) -> bool:
+    by_value = {"__main__", *cloudpickle.list_registry_pickle_by_value()}
+    return function.__module__ in by_value or "<locals>" in function.__qualname__
+
+
+def _cache_anew(function: Callable[..., Any], parameters: Mapping[str, Any]) -> Any:
+    return functools.lru_cache(**parameters)(function)
 
 
 def _find_unpicklable(target: Any, modules: list[types.ModuleType]) -> str:

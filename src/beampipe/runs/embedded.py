@@ -26,6 +26,7 @@ from beampipe.runs.fork_server import (
 
 if TYPE_CHECKING:
     from distributed import Client, LocalCluster
+    from tornado.ioloop import PeriodicCallback
 
 # With Dask's own settings a worker that reads ROOT files spends up to half its time in page
 # faults; these keep freed memory in the process (see BENCHMARKS).
@@ -47,6 +48,7 @@ _PORT = 8787  # Dask's own for the dashboard
 _GIVE_UP_S = 10.0
 _BUSY_S = 0.5
 _DASHBOARD_AFTER_S = 2.0
+_REPLACE_EVERY_S = 1.0
 
 
 @contextlib.contextmanager
@@ -85,16 +87,9 @@ def embedded_client(
     WorkersLostError
         ``run-workers-lost``: they cannot be started.
     """
-    import dask
     from dask.system import CPU_COUNT
 
-    with (
-        tempfile.TemporaryDirectory(prefix="beampipe-", ignore_cleanup_errors=True) as scratch,
-        warm_workers(),
-        added_environment(ENVIRONMENT),
-        _hidden_main(),
-        dask.config.set({**_settings(), "temporary-directory": scratch}),
-    ):
+    with warm_workers(), _surroundings() as scratch, _hidden_main():
         start = partial(
             _Embedded.start,
             n_workers=n_workers or CPU_COUNT,
@@ -103,6 +98,43 @@ def embedded_client(
         )
         with _started(start) as client:
             yield client
+
+
+_SURROUNDINGS_LOCK = threading.Lock()
+_surroundings_kept = contextlib.ExitStack()
+_surroundings_used_by = 0
+_surroundings_scratch = ""
+
+
+@contextlib.contextmanager
+def _surroundings() -> Iterator[str]:
+    """Give a scratch directory, with the environment and Dask's settings for workers in force.
+
+    All threads share these, and runs in several threads may end in any order, so the first one
+    brings them and the last one puts back what was there before.
+    """
+    import dask
+
+    global _surroundings_used_by, _surroundings_scratch  # noqa: PLW0603 (as said above)
+    with _SURROUNDINGS_LOCK:
+        if _surroundings_used_by == 0:
+            with contextlib.ExitStack() as stack:
+                scratch = tempfile.TemporaryDirectory(
+                    prefix="beampipe-", ignore_cleanup_errors=True
+                )
+                _surroundings_scratch = stack.enter_context(scratch)
+                stack.enter_context(added_environment(ENVIRONMENT))
+                settings = {**_settings(), "temporary-directory": _surroundings_scratch}
+                stack.enter_context(dask.config.set(settings))
+                _surroundings_kept.push(stack.pop_all())
+        _surroundings_used_by += 1
+    try:
+        yield _surroundings_scratch
+    finally:
+        with _SURROUNDINGS_LOCK:
+            _surroundings_used_by -= 1
+            if _surroundings_used_by == 0:
+                _surroundings_kept.close()
 
 
 def _settings() -> dict[str, Any]:
@@ -127,11 +159,13 @@ class _Embedded:
     cluster: LocalCluster
     client: Client
     timer: threading.Timer
+    guard: PeriodicCallback
 
     @classmethod
     def start(cls, *, n_workers: int, memory_limit: int | None, scratch: str) -> _Embedded:
         from distributed import Client, LocalCluster
         from distributed.security import Security
+        from tornado.ioloop import PeriodicCallback
 
         with warnings.catch_warnings():
             # Somebody may take the port just now; Dask then has another, and its link is shown.
@@ -151,10 +185,15 @@ class _Embedded:
         timer = threading.Timer(_DASHBOARD_AFTER_S, _connect_dashboard, [cluster])
         timer.daemon = True
         timer.start()
-        return cls(cluster, client, timer)
+        guard = PeriodicCallback(partial(_replace_lost, cluster), _REPLACE_EVERY_S * 1000)
+        loop: Any = client.loop
+        loop.add_callback(guard.start)
+        return cls(cluster, client, timer, guard)
 
     def close(self, *, at_once: bool) -> None:
         """End everything; at once means not to wait for what workers are still at."""
+        loop: Any = self.client.loop
+        loop.add_callback(self.guard.stop)
         self.timer.cancel()
         self.timer.join(_GIVE_UP_S)  # else the pages could come to a cluster that is closed
         self.client.close()
@@ -166,6 +205,23 @@ class _Embedded:
         workers: Any = list(self.cluster.workers.values())
         ends = (worker.close(timeout=_BUSY_S) for worker in workers)
         await asyncio.gather(*ends, return_exceptions=True)
+
+
+async def _replace_lost(cluster: LocalCluster) -> None:
+    """Start anew the workers that Dask gave up.
+
+    A nanny whose worker dies before it has reported back (of its first chunk, say) takes it for one
+    that cannot be started, and ends, and nobody else brings a worker in its place.
+    """
+    from distributed.core import Status
+
+    if cluster.status is not Status.running:
+        return
+    for name, nanny in list(cluster.workers.items()):
+        if nanny.status in {Status.failed, Status.closed}:
+            del cluster.workers[name]
+    with contextlib.suppress(OSError, RuntimeError):  # it is tried again
+        await cluster._correct_state()  # noqa: SLF001 (what `scale` calls to start the missing)
 
 
 def _connect_dashboard(cluster: LocalCluster) -> None:
