@@ -79,7 +79,7 @@ def test_a_file_and_its_neighbours_travel_by_value(tmp_path):
     assert not cloudpickle.list_registry_pickle_by_value()
 
 
-def test_functions_with_a_cache_travel_by_value(tmp_path):
+def test_functions_and_properties_with_a_cache_travel_by_value(tmp_path):
     folder = tmp_path / "mine"
     folder.mkdir()
     (folder / "cached_beside.py").write_text(
@@ -88,14 +88,18 @@ def test_functions_with_a_cache_travel_by_value(tmp_path):
         "def scale(x): return 2 * x if x < 2 else scale(x - 1) + 2\n"
         "@functools.cache\n"
         "def shift(): return 1\n"
+        "class Selection:\n"
+        "    @functools.cached_property\n"
+        "    def cut(self): return 5\n"
     )
     (folder / "cached.py").write_text(
-        "from cached_beside import scale, shift\n"
-        "def process(events): return scale(sum(events)) + shift(), scale.cache_parameters()\n"
+        "from cached_beside import Selection, scale, shift\n"
+        "def process(events):\n"
+        "    return scale(sum(events)) + shift(), scale.cache_parameters(), Selection().cut\n"
     )
     payload = pickle_processor(load_processor(f"{folder / 'cached.py'}:process"), None)
     shown = call_elsewhere(payload, tmp_path)
-    assert shown == "(13, {'maxsize': 3, 'typed': False}) None"
+    assert shown == "(13, {'maxsize': 3, 'typed': False}, 5) None"
 
 
 def test_what_this_very_module_defines_travels_too(tmp_path):

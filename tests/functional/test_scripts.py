@@ -163,3 +163,27 @@ def test_workers_have_the_environment_and_the_folder_of_the_moment(folder, sampl
     run_python(folder, "env.py")
     assert count_lines(folder / "first" / "done.log") == 4
     assert count_lines(folder / "first" / "second" / "done.log") == 4
+
+
+COUNTING = """
+class Count:
+    def __init__(self, n):
+        self.n = n
+
+    def __add__(self, other):
+        return Count(self.n + other.n)
+
+def process(events):
+    return {"count": Count(len(events))}
+"""
+
+
+@pytest.mark.parametrize("verb", ["show", "report", "resume"])
+def test_a_result_of_a_class_of_the_script_is_read_again_elsewhere(samples, tmp_path, folder, verb):
+    (folder / "counting.py").write_text(COUNTING)
+    run = ["-m", "beampipe", "run", "counting.py:process", str(samples), "--workers", "0"]
+    run_python(folder, *run, "--quiet", "--run-dir", "counted")
+    ended = run_to_the_end(
+        [sys.executable, "-m", "beampipe", verb, str(folder / "counted")], tmp_path
+    )
+    assert ended.returncode == 0, ended.err

@@ -7,6 +7,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
+from pathlib import Path
 
 import dask
 import psutil
@@ -228,4 +229,4 @@ def test_runs_that_overlap_leave_settings_and_environment_as_they_were(monkeypat
     second.__exit__(None, None, None)
     assert "BEAMPIPE_OVERLAP" not in os.environ
     assert dask.config.get("temporary-directory", None) == before
-    assert not os.path.exists(scratch)
+    assert not Path(scratch).exists()

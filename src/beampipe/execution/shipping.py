@@ -45,14 +45,17 @@ def pickle_processor(processor: Processor, schema: Any) -> bytes:
 
 
 class _Pickler(cloudpickle.Pickler):  # type: ignore[misc]  # untyped
-    """cloudpickle's own, which also takes functions with a cache along by value.
+    """cloudpickle's own, which also takes functions and properties with a cache along by value.
 
-    They say themselves that they are to be pickled by name, also where no worker knows the name.
+    The functions say that they are to be pickled by name, also where no worker knows the name,
+    and the properties have a lock in Python 3.11.
     """
 
     def reducer_override(self, obj: Any) -> Any:
         if isinstance(obj, functools._lru_cache_wrapper) and _is_of_user(obj):  # noqa: SLF001
             return _cache_anew, (obj.__wrapped__, obj.cache_parameters())
+        if type(obj) is functools.cached_property:
+            return _property_anew, (obj.func, obj.attrname)
         return super().reducer_override(obj)
 
 
@@ -63,6 +66,12 @@ def _is_of_user(function: Any) -> bool:
 
 def _cache_anew(function: Callable[..., Any], parameters: Mapping[str, Any]) -> Any:
     return functools.lru_cache(**parameters)(function)
+
+
+def _property_anew(function: Callable[..., Any], name: str | None) -> Any:
+    made = functools.cached_property(function)
+    made.attrname = name  # the class that it is put into is made already, and tells it no name
+    return made
 
 
 def _find_unpicklable(target: Any, modules: list[types.ModuleType]) -> str:
