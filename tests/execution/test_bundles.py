@@ -22,7 +22,13 @@ from beampipe.errors import (
     SchemaError,
 )
 from beampipe.execution import bundles as module
-from beampipe.execution.bundles import Bundle, RunContext, describe_failure, run_bundle
+from beampipe.execution.bundles import (
+    Bundle,
+    RunContext,
+    check_can_travel,
+    describe_failure,
+    run_bundle,
+)
 from beampipe.execution.processors import Processor
 from beampipe.reading import reader as reading
 
@@ -457,3 +463,33 @@ def test_a_file_that_went_away_and_one_that_was_replaced(
     path.write_bytes(files[0].read_bytes())
     os.utime(path)
     assert run_bundle(context, bundle).value == {"n": 300}
+
+
+class Stubborn:
+    """Can be added, and cannot be pickled."""
+
+    def __init__(self):
+        self.lock = threading.Lock()
+
+    def __add__(self, other):
+        return self
+
+
+@pytest.mark.parametrize("wrap", [lambda x: {"a": {"b": x}}, lambda x: {"a": {"b": [x]}}])
+def test_an_output_that_cannot_leave_the_worker_is_named_there(wrap):
+    with pytest.raises(ProcessorOutputError, match=r'output\["a"\]\["b"\]') as caught:
+        check_can_travel(wrap(Stubborn()))
+    assert "lock" in caught.value.why
+
+
+def test_what_can_travel_is_let_through():
+    check_can_travel(
+        {
+            "h": hist.Hist.new.Reg(2, 0, 1).Double(),
+            "n": 1,
+            "x": np.zeros(3),
+            "s": {1, 2},
+            "t": ("a", None),
+            "f": np.float32(1),
+        }
+    )

@@ -19,6 +19,17 @@ trust_option = click.option(
 )
 
 
+workers_option = click.option(
+    "--workers",
+    type=click.IntRange(0),
+    help="Worker processes [default: one per core]; 0 runs in this process.",
+)
+json_option = click.option(
+    "--json", "as_json", is_flag=True, help="Print one JSON object and nothing else."
+)
+quiet_option = click.option("--quiet", is_flag=True, help="No progress, no summary.")
+
+
 def parse_params(texts: tuple[str, ...]) -> dict[str, Any]:
     """Turn ``key=value`` texts into keyword arguments; values are typed as in TOML.
 

@@ -10,7 +10,7 @@ import click
 from beampipe.cli.completion import FileOrName
 from beampipe.cli.json_output import print_json
 from beampipe.cli.main import INCOMPLETE
-from beampipe.cli.options import one_or_many
+from beampipe.cli.options import json_option, one_or_many
 
 if TYPE_CHECKING:
     from beampipe.datasets.model import DatasetPlan, Plan
@@ -29,7 +29,7 @@ MAX_TREES = 3
 @click.option("--maxfiles", type=click.IntRange(1), help="Only the first N files per dataset.")
 @click.option("--maxchunks", type=click.IntRange(1), help="Only the first N chunks per dataset.")
 @click.option("--maxevents", type=click.IntRange(1), help="Only the first N events per dataset.")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object and nothing else.")
+@json_option
 @click.pass_context
 def command(
     ctx: click.Context,

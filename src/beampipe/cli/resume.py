@@ -6,24 +6,20 @@ from typing import Any
 
 import click
 
-from beampipe.cli.options import run_argument
+from beampipe.cli.options import json_option, quiet_option, run_argument, workers_option
 from beampipe.cli.run_output import finish_run
 
 
 @click.command("resume")
 @run_argument
-@click.option(
-    "--workers",
-    type=click.IntRange(0),
-    help="Worker processes [default: one per core]; 0 runs in this process.",
-)
+@workers_option
 @click.option(
     "--on-error",
     type=click.Choice(["stop", "skip"]),
     help="What failing chunks do [default: as the run began].",
 )
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object and nothing else.")
-@click.option("--quiet", is_flag=True, help="No progress, no summary.")
+@json_option
+@quiet_option
 def command(
     run: str, *, workers: int | None, on_error: str | None, as_json: bool, quiet: bool
 ) -> None:

@@ -6,17 +6,20 @@ from typing import Any
 
 import click
 
-from beampipe.cli.options import one_or_many, parse_params, processor_options
+from beampipe.cli.options import (
+    json_option,
+    one_or_many,
+    parse_params,
+    processor_options,
+    quiet_option,
+    workers_option,
+)
 from beampipe.cli.run_output import finish_run
 
 
 @click.command("run")
 @processor_options
-@click.option(
-    "--workers",
-    type=click.IntRange(0),
-    help="Worker processes [default: one per core]; 0 runs in this process.",
-)
+@workers_option
 @click.option(
     "--on-error",
     type=click.Choice(["stop", "skip"]),
@@ -38,8 +41,8 @@ from beampipe.cli.run_output import finish_run
 )
 @click.option("--name", help="A name for people [default: the processor's].")
 @click.option("--fresh", is_flag=True, help="Take nothing from earlier runs.")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object and nothing else.")
-@click.option("--quiet", is_flag=True, help="No progress, no summary.")
+@json_option
+@quiet_option
 def command(
     processor: str,
     fileset: tuple[str, ...],

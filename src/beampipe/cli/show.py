@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import click
 
-from beampipe.cli.options import run_argument, trust_option
+from beampipe.cli.options import json_option, run_argument, trust_option
 
 
 @click.command("show")
 @run_argument
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object and nothing else.")
+@json_option
 @click.option("--failures", is_flag=True, help="Every failure with its traceback.")
 @trust_option
 def command(run: str, *, as_json: bool, failures: bool, trust: bool) -> None:

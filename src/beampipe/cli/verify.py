@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from beampipe.cli.json_output import print_json
-from beampipe.cli.options import run_argument
+from beampipe.cli.options import json_option, run_argument
 
 if TYPE_CHECKING:
     from beampipe.results.verification import Verification
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 @click.command("verify", short_help="Prove that RUN counted every event exactly once.")
 @run_argument
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object and nothing else.")
+@json_option
 def command(run: str, *, as_json: bool) -> None:
     """Prove that RUN counted every event once: processed, failed or not reached.
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import cloudpickle
+import numpy as np
 
 from beampipe.datasets.chunks import chunk_range
 from beampipe.datasets.model import Chunk
@@ -31,7 +32,14 @@ from beampipe.execution.accumulators import (
     take_output,
 )
 from beampipe.execution.manifest import DoneChunk, FailedChunk, Manifest
-from beampipe.execution.outputs import is_awkward, is_tree
+from beampipe.execution.outputs import (
+    is_awkward,
+    is_histogram,
+    is_tree,
+    iter_leaves,
+    path_text,
+    type_text,
+)
 from beampipe.execution.own_code import where_raised
 from beampipe.execution.partials import Partial
 
@@ -94,6 +102,8 @@ class _Workbench:
 
 # An array in an exception's message makes megabytes of it.
 _MESSAGE, _TRACEBACK = 2_000, 20_000
+# Values of these types can always be pickled.
+_TRAVELLERS = (bool, int, float, complex, str, bytes, type(None), np.number, np.bool_)
 _LOCAL = threading.local()
 
 
@@ -253,6 +263,27 @@ def materialize(output: Any) -> Any:
     return output
 
 
+def check_can_travel(value: Any) -> None:
+    """Refuse a value that cannot leave the worker, before Dask fails on it far from here.
+
+    Raises
+    ------
+    ProcessorOutputError
+        ``processor-output``: names the key path.
+    """
+    for path, leaf in iter_leaves(value):
+        if isinstance(leaf, _TRAVELLERS) or is_histogram(leaf) or is_awkward(leaf):
+            continue
+        try:
+            cloudpickle.dumps(leaf)
+        except Exception as error:  # pickling runs code of any class
+            raise ProcessorOutputError(
+                f"The processor returned something that cannot be stored: {path_text(path)}.",
+                why=f"it is a {type_text(leaf)}: {type(error).__name__}: {error}",
+                fix="return numbers, arrays, histograms and the like; no locks, files, functions",
+            ) from error
+
+
 def check_is_new(last: Any, output: Any) -> None:
     """Refuse an output that holds on to what the one before held.
 
@@ -307,6 +338,7 @@ class _Folder:
         self.failed.append(describe_failure(chunk, error, data, attempt=attempt))
 
     def partial(self, remainder: tuple[tuple[str, int], ...] = ()) -> Partial:
+        check_can_travel(self.value)
         manifest = Manifest(self.dataset, tuple(self.done), tuple(self.failed))
         return Partial(manifest, self.value, self.metrics, remainder)
 
