@@ -493,3 +493,26 @@ def test_what_can_travel_is_let_through():
             "f": np.float32(1),
         }
     )
+
+
+def test_a_thread_that_ends_closes_its_trees(monkeypatch):
+    closed = []
+
+    class Reader:
+        def __init__(self, schema):
+            self.schema = schema
+
+        def close(self):
+            closed.append(self.schema)
+
+    monkeypatch.setattr(reading, "Reader", Reader)
+    payload = cloudpickle.dumps((Processor(len, "len"), "a schema"))
+
+    def work():
+        module._workbench(RunContext("abc", payload, {}))
+        assert closed == []
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    thread.join()
+    assert closed == ["a schema"]

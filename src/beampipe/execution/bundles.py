@@ -7,6 +7,7 @@ import sys
 import threading
 import time
 import traceback
+import weakref
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -91,7 +92,7 @@ class Bundle:
         return self.attempt > 1
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, weakref_slot=True)
 class _Workbench:
     """The open trees of one thread of one worker, and what was returned last."""
 
@@ -143,7 +144,9 @@ def _workbench(context: RunContext) -> _Workbench:
 
     tune_allocator()
     _, schema = _unpack(context)
-    bench = _Workbench(context.digest, Reader(schema))
+    reader = Reader(schema)
+    bench = _Workbench(context.digest, reader)
+    weakref.finalize(bench, reader.close)  # a worker's thread may end, and its trees with it
     _LOCAL.bench = bench
     return bench
 

@@ -72,7 +72,9 @@ def test_values_come_back_the_same(value, round_trip):
     back = round_trip(value)
     assert back == value
     assert type(back) is type(value)
-    assert repr(back) == repr(value)
+    # `repr` tells 1 from 1.0 and True; that of a set is in the order of its own table.
+    if not isinstance(value, (set, frozenset)):
+        assert repr(back) == repr(value)
 
 
 def test_not_a_number_comes_back(round_trip):
