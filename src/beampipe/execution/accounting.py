@@ -43,7 +43,12 @@ class Failure:
     worker, host : str
         Where it happened.
     attempt : int
-        Counts from 1.
+        How often it had been tried, this time included.
+    kind : str
+        What kind of error it is: ``"transient"``, ``"data"``, ``"processor"``, ``"resource"``
+        or ``"worker"``; empty where nobody said.
+    seen : mapping
+        What was seen of the death of the worker that had it (see `FailedChunk`).
     """
 
     number: int
@@ -63,6 +68,8 @@ class Failure:
     attempt: int = 1
     why: str = ""
     fix: str = ""
+    kind: str = ""
+    seen: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -32,7 +32,7 @@ from beampipe.execution.accumulators import (
     shares_state,
     take_output,
 )
-from beampipe.execution.manifest import DoneChunk, FailedChunk, Manifest
+from beampipe.execution.manifest import ChunkKey, DoneChunk, FailedChunk, Manifest
 from beampipe.execution.outputs import (
     is_awkward,
     is_histogram,
@@ -77,7 +77,9 @@ class Bundle:
     budget_s : float
         After so long the rest is handed back [s]; the first chunk is always done.
     attempt : int
-        Counts from 1; more for chunks whose worker died.
+        Which try this is for its chunks; counts from 1.
+    is_suspect : bool
+        Whether its chunks were on a worker that died; then it runs alone.
     """
 
     number: int
@@ -85,11 +87,20 @@ class Bundle:
     chunks: tuple[Chunk, ...]
     budget_s: float
     attempt: int = 1
+    is_suspect: bool = False
 
-    @property
-    def is_suspect(self) -> bool:
-        """Whether its chunks were on a worker that died; then it runs alone."""
-        return self.attempt > 1
+
+class Trail:
+    """Where a worker leaves word of the chunk that it is at; this one leaves none."""
+
+    def begin(self, bundle: int, chunk: ChunkKey) -> None:
+        """Say that a chunk begins."""
+
+    def read(self, column: str) -> None:
+        """Say that a column of it is about to be read."""
+
+    def end(self) -> None:
+        """Say that the chunk has ended, well or not."""
 
 
 @dataclass(slots=True, weakref_slot=True)

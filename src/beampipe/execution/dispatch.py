@@ -95,6 +95,7 @@ class Dispatcher:
             chunks=tuple(chunks),
             budget_s=3 * TARGET_S,
             attempt=2 if is_suspect else 1,
+            is_suspect=is_suspect,
         )
 
     def _size(self, n_threads: int) -> int:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import asdict, dataclass, field
 from typing import Any, NamedTuple
 
 from beampipe.errors import LedgerError
@@ -25,7 +25,20 @@ class DoneChunk(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class FailedChunk:
-    """Part k of n of a file that raised, and what it raised."""
+    """Part k of n of a file that raised, and what it raised.
+
+    Attributes
+    ----------
+    kind : str
+        What kind of error it is: ``"transient"``, ``"data"``, ``"processor"``, ``"resource"``
+        or ``"worker"``; empty where nobody said.
+    attempt : int
+        How often the chunk had been tried, this time included.
+    seen : mapping
+        What was seen of the death of the worker that had it, as far as it is known: ``signal``,
+        ``exit_code``, ``memory_bytes``, ``memory_limit_bytes``, ``columns`` (the last ones
+        that were read), ``workers_killed``.
+    """
 
     uuid: str
     k: int
@@ -42,6 +55,8 @@ class FailedChunk:
     attempt: int = 1
     why: str = ""
     fix: str = ""
+    kind: str = ""
+    seen: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def signature(self) -> tuple[str, str, str]:

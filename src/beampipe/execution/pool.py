@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Protocol
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
 
 from beampipe.execution.bundles import Bundle
+from beampipe.execution.manifest import ChunkKey
 from beampipe.execution.partials import Partial, Summary
 
 Key = str
@@ -27,6 +28,64 @@ class Lost:
 
     key: Key
     error: BaseException
+
+
+@dataclass(frozen=True, slots=True)
+class Crumb:
+    """A chunk that a worker had begun and not ended.
+
+    Attributes
+    ----------
+    bundle : int
+        The bundle's number.
+    chunk : (str, int)
+        File uuid and k.
+    columns : tuple of str
+        The columns that were read last, the very last one at the end.
+    """
+
+    bundle: int
+    chunk: ChunkKey
+    columns: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerDied:
+    """A worker is gone; told at once, and followed by one `DeathReport` of the same worker.
+
+    Attributes
+    ----------
+    worker : str
+        Its address.
+    keys : tuple of str
+        The bundles that were on it, begun or waiting; these are lost.
+    is_expected : bool
+        It was retired or told to go, so nothing that was on it is to blame.
+    """
+
+    worker: str
+    keys: tuple[Key, ...]
+    is_expected: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class DeathReport:
+    """What could be found out about a death; within a few seconds of it.
+
+    Attributes
+    ----------
+    begun : tuple of Crumb or None
+        The chunks that were under way; None where nobody can say.
+    seen : mapping
+        ``signal``, ``exit_code``, ``memory_bytes``, ``memory_limit_bytes``, as far as known.
+    """
+
+    worker: str
+    begun: tuple[Crumb, ...] | None = None
+    seen: Mapping[str, Any] = field(default_factory=dict)
+
+
+Event = Finished | Lost | WorkerDied | DeathReport
 
 
 class Pool(Protocol):
