@@ -32,6 +32,7 @@ def test_defaults_are_those_of_the_reference(layers):
         "memory_limit": None,
         "checkpoint_s": 30.0,
         "on_error": "stop",
+        "max_failed": "100%",
     }
     assert {settings.origin(key) for key in KEYS} == {"default"}
 
@@ -91,6 +92,11 @@ def test_an_unknown_key_that_resembles_nothing_gets_all_names(layers):
         ("checkpoint_s = inf", "finite"),
         ("checkpoint_s = 0", "greater than 0"),
         ("on_error = 'ignore'", "'stop' or 'skip'"),
+        ("max_failed = 0.01", "neither a percentage"),
+        ("max_failed = true", "not true or false"),
+        ("max_failed = '101%'", "neither a percentage"),
+        ("max_failed = '-1'", "neither a percentage"),
+        ("max_failed = ['1%']", "valid string"),
     ],
 )
 def test_a_wrong_value_says_file_and_line(layers, line, reason):
@@ -100,6 +106,11 @@ def test_a_wrong_value_says_file_and_line(layers, line, reason):
     assert caught.value.why.startswith("beampipe.toml:2: ")
     assert reason in caught.value.why
     assert caught.value.key == line.split()[0]
+
+
+@pytest.mark.parametrize("value", ["1%", "0.5 %", ".5%", "100", 100, 0, "1_000"])
+def test_a_budget_is_a_percentage_or_a_number_of_events(value):
+    assert load_settings(max_failed=value).max_failed == str(value)
 
 
 def test_a_wrong_argument_is_called_an_argument(layers):

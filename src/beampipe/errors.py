@@ -354,6 +354,12 @@ class RunStoppedError(ExecutionError, RuntimeError):
     code = "run-stopped"
 
 
+class RunBudgetExceededError(ExecutionError, RuntimeError):
+    """More of a dataset failed than `max_failed` allows; what was done is committed."""
+
+    code = "run-budget-exceeded"
+
+
 class RunInterruptedError(ExecutionError, KeyboardInterrupt):
     """The user interrupted the run; what was done is committed."""
 
@@ -379,6 +385,18 @@ class ResultError(BeampipeError):
     """Branch of the room ``results``: plots, reports, exports."""
 
     code = "result"
+
+
+class IncompleteDatasetError(ResultError, ValueError):
+    """A normalisation was asked of a dataset that lacks events."""
+
+    code = "result-incomplete-dataset"
+
+
+class NormalisationError(ResultError, ValueError):
+    """A normalisation lacks a number: a cross section, a sum of weights, a luminosity."""
+
+    code = "result-normalisation"
 
 
 class HistogramNotFoundError(ResultError, KeyError):

@@ -77,6 +77,50 @@ def parse_memory(text: str | int) -> int:
     return size_bytes
 
 
+def parse_budget(text: str | int) -> tuple[float | None, int | None]:
+    """Turn ``"1%"`` into a share, and ``"100"`` into a number of events.
+
+    Parameters
+    ----------
+    text : str or int
+        A percentage of a dataset's events (``"1%"``, ``"0.5 %"``), or a number of events.
+
+    Returns
+    -------
+    share : float or None
+        Between 0 and 1.
+    events : int or None
+        One of the two is None.
+
+    Raises
+    ------
+    ValueError
+        It is neither, or more than 100 %.
+
+    Examples
+    --------
+    >>> parse_budget("1 %"), parse_budget("1_000")
+    ((0.01, None), (None, 1000))
+    """
+    match = re.fullmatch(r"\s*(\d[\d_]*(?:\.\d*)?|\.\d+)\s*(%?)\s*", str(text), re.ASCII)
+    if match and match[2] and float(match[1]) <= 100:
+        return float(match[1]) / 100, None
+    if match and not match[2] and "." not in match[1]:
+        return None, int(match[1])
+    raise ValueError(
+        f"{text!r} is neither a percentage of a dataset like '1%' nor a number of events like '100'"
+    )
+
+
+def _check_budget(value: Any) -> Any:
+    if isinstance(value, bool):
+        raise ValueError("a percentage or a number is needed here, not true or false")  # noqa: TRY004 for pydantic
+    if isinstance(value, str | int | float):
+        parse_budget(value)  # type: ignore[arg-type]
+        return str(value).strip()
+    return value
+
+
 def _refuse_bool(value: Any) -> Any:
     if isinstance(value, bool):
         raise ValueError("a number is needed here, not true or false")  # noqa: TRY004 for pydantic
@@ -119,6 +163,9 @@ class Settings(BaseModel):
         Shortest time between two commits [s].
     on_error : {"stop", "skip"}
         Whether the same bug, struck a few times, ends the run.
+    max_failed : str
+        With `on_error` ``"skip"``: how much of a dataset may fail, as a percentage of its events
+        (``"1%"``) or a number of events (``"100"``), before the run stops.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", validate_default=False)
@@ -130,6 +177,7 @@ class Settings(BaseModel):
     memory_limit: Annotated[int | None, _MemoryCheck, _NumberCheck] = None
     checkpoint_s: Annotated[float, _NumberCheck, Field(gt=0, allow_inf_nan=False)] = 30.0
     on_error: Literal["stop", "skip"] = "stop"
+    max_failed: Annotated[str, BeforeValidator(_check_budget)] = "100%"
 
     _origins: dict[str, str] = PrivateAttr(default_factory=dict)
 

@@ -8,7 +8,13 @@ import pytest
 from click.testing import CliRunner
 from tests.cli.hand_made_run import call
 
-from beampipe.cli.options import one_or_many, parse_params, parse_value, processor_options
+from beampipe.cli.options import (
+    max_failed_option,
+    one_or_many,
+    parse_params,
+    parse_value,
+    processor_options,
+)
 
 
 @pytest.mark.parametrize(
@@ -101,3 +107,18 @@ def test_pickles_of_others_are_loaded_only_if_they_are_trusted(shared_run, comma
     assert "`--trust`" in done.stderr
     done = call(command, shared_run, *options, "--trust")
     assert done.exit_code == 0, done.output
+
+
+@pytest.mark.parametrize(
+    ("text", "code"), [("1%", 0), ("100", 0), ("0.5 %", 0), ("0.5", 2), ("x", 2)]
+)
+def test_a_budget_is_checked_before_anything_is_done(text, code):
+    @click.command()
+    @max_failed_option("all of it")
+    def command(max_failed):
+        click.echo(max_failed)
+
+    result = CliRunner().invoke(command, ["--max-failed", text])
+    assert result.exit_code == code
+    assert (text in result.stdout) is (code == 0)
+    assert ("like '1%'" in result.output) is (code == 2)

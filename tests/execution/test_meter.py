@@ -37,6 +37,9 @@ def test_what_is_done_and_what_is_safe_are_told_apart(clock):
     assert progress.elapsed_s == 2.0
     meter.commit(MANIFEST)
     assert read(meter).events_committed == 300
+    meter.retries += 2
+    meter.workers_died += 1
+    assert (read(meter).retries, read(meter).workers_died) == (2, 1)
 
 
 def test_what_is_thrown_away_is_taken_back(clock):

@@ -42,6 +42,15 @@ def test_a_line_says_where_a_run_stands():
     )
 
 
+def test_retries_and_deaths_are_said_and_left_out_last_and_first():
+    troubled = replace(HALFWAY, retries=1, workers_died=3)
+    assert describe(troubled).endswith("2 failed, 1 retry, 3 workers died, 2 workers")
+    narrow = describe(replace(troubled, retries=1200, workers_died=1), width=70)
+    assert "retries" not in narrow
+    assert "2 failed" in narrow
+    assert "1,200 retries" in progress_html(replace(troubled, retries=1200))
+
+
 def test_waiting_for_workers_is_said_and_no_time_is_invented():
     assert describe(START) == "  0%  0/2.5 M events, 0/250 chunks, 0 events/s, no worker yet"
     assert describe(replace(START, workers=1)).endswith("1 worker")

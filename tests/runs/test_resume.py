@@ -3,7 +3,14 @@ import time
 import pytest
 
 import beampipe as bp
-from beampipe.errors import ArgumentError, NotARunError, RunHeldError, RunStoppedError, TrustError
+from beampipe.errors import (
+    ArgumentError,
+    NotARunError,
+    RunBudgetExceededError,
+    RunHeldError,
+    RunStoppedError,
+    TrustError,
+)
 from beampipe.execution.run_directory import RunDirectory
 from beampipe.execution.storage import write_json
 
@@ -81,3 +88,49 @@ def test_a_processor_of_somebody_else_is_not_run(stopped):
     stopped.chmod(0o777)
     with pytest.raises(TrustError):
         bp.resume(stopped, client="inline", progress=False)
+
+
+def test_a_budget_stops_a_run_and_more_lets_it_go_on(stopped, samples, tmp_path):
+    processor = tmp_path / "again.py"
+    processor.write_text("""
+def process(events):
+    if events.metadata["entrystart"] >= 600:
+        raise ValueError("no")
+    return {"n": len(events)}
+""")
+    options = {"client": "inline", "progress": False}
+    with pytest.raises(RunBudgetExceededError) as caught:
+        bp.run(
+            f"{processor}:process",
+            samples,
+            chunksize=200,
+            on_error="skip",
+            max_failed="10%",
+            run_dir=tmp_path / "budget",
+            **options,
+        )
+    run_dir = caught.value.run_dir
+    assert "ValueError [processor-failed]" in caught.value.reasons
+    kept = bp.load(run_dir)
+    assert kept.status == "failed"
+    assert 0 < kept.output["n"] == kept.accounting.events_processed < 2000
+    with pytest.raises(RunBudgetExceededError):  # with the budget that it began with
+        bp.resume(run_dir, **options)
+    result = bp.resume(run_dir, max_failed="50%", **options)
+    assert result.status == "incomplete"
+    assert result.accounting.datasets[0].events_not_reached == 0
+    assert kept.output["n"] < result.output["n"] == result.accounting.events_processed
+    # A bad file counts too, before anything is begun.
+    (tmp_path / "bad.root").write_text("no")
+    files = [str(path) for path in samples.glob("*.root")] + [str(tmp_path / "bad.root")]
+    with pytest.raises(RunBudgetExceededError, match="NotRootError") as caught:
+        bp.run(
+            "builtins:len",
+            files,
+            on_error="skip",
+            max_failed="10%",
+            run_dir=tmp_path / "no",
+            **options,
+        )
+    assert not (tmp_path / "no").exists()
+    assert "run_dir" not in caught.value.facts

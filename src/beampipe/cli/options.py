@@ -30,6 +30,32 @@ json_option = click.option(
 quiet_option = click.option("--quiet", is_flag=True, help="No progress, no summary.")
 
 
+class _Budget(click.ParamType[str]):
+    """A percentage of a dataset's events, or a number of events."""
+
+    name = "budget"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        from beampipe.settings import parse_budget  # pydantic: only when asked
+
+        try:
+            parse_budget(value)
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
+        return str(value)
+
+
+def max_failed_option(default: str) -> Callable[..., Any]:
+    """``--max-failed``, with what its absence means."""
+    return click.option(
+        "--max-failed",
+        type=_Budget(),
+        metavar="N%|EVENTS",
+        help="With --on-error skip: how much of a dataset may fail before the run stops, as a "
+        f"percentage or in events [default: {default}].",
+    )
+
+
 def parse_params(texts: tuple[str, ...]) -> dict[str, Any]:
     """Turn ``key=value`` texts into keyword arguments; values are typed as in TOML.
 

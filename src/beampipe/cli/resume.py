@@ -6,7 +6,13 @@ from typing import Any
 
 import click
 
-from beampipe.cli.options import json_option, quiet_option, run_argument, workers_option
+from beampipe.cli.options import (
+    json_option,
+    max_failed_option,
+    quiet_option,
+    run_argument,
+    workers_option,
+)
 from beampipe.cli.run_output import finish_run
 
 
@@ -18,10 +24,17 @@ from beampipe.cli.run_output import finish_run
     type=click.Choice(["stop", "skip"]),
     help="What failing chunks do [default: as the run began].",
 )
+@max_failed_option("as the run began")
 @json_option
 @quiet_option
 def command(
-    run: str, *, workers: int | None, on_error: str | None, as_json: bool, quiet: bool
+    run: str,
+    *,
+    workers: int | None,
+    on_error: str | None,
+    max_failed: str | None,
+    as_json: bool,
+    quiet: bool,
 ) -> None:
     """Go on with RUN: only what no segment holds is done.
 
@@ -32,6 +45,8 @@ def command(
     def go() -> Any:
         from beampipe.runs.resume import resume
 
-        return resume(run, workers=workers, on_error=on_error, progress=not quiet)
+        return resume(
+            run, workers=workers, on_error=on_error, max_failed=max_failed, progress=not quiet
+        )
 
     finish_run(go, as_json=as_json, quiet=quiet)

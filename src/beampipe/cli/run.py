@@ -8,6 +8,7 @@ import click
 
 from beampipe.cli.options import (
     json_option,
+    max_failed_option,
     one_or_many,
     parse_params,
     processor_options,
@@ -25,6 +26,7 @@ from beampipe.cli.run_output import finish_run
     type=click.Choice(["stop", "skip"]),
     help="What failing chunks and unusable files do [default: stop].",
 )
+@max_failed_option("all of it")
 @click.option("--maxfiles", type=click.IntRange(1), help="Only the first N files per dataset.")
 @click.option("--maxchunks", type=click.IntRange(1), help="Only the first N chunks per dataset.")
 @click.option("--maxevents", type=click.IntRange(1), help="Only the first N events per dataset.")

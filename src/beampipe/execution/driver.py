@@ -27,6 +27,7 @@ from beampipe.errors import (
     WorkersLostError,
     join_fixes,
 )
+from beampipe.execution.budgets import ANYTHING, BudgetTally
 from beampipe.execution.bundles import Bundle, describe_failure
 from beampipe.execution.dispatch import Dispatcher
 from beampipe.execution.interrupts import deferred_interrupt
@@ -61,6 +62,8 @@ class DriverOptions:
     ----------
     on_error : str
         ``"stop"`` ends the run after the same error has struck a few times, ``"skip"`` goes on.
+    max_failed : str
+        With ``"skip"``: how much of a dataset may fail (see `FailureBudget`).
     checkpoint_s : float
         Least time between two commits [s]; it grows to 100 times what a commit costs.
     dashboard : str
@@ -68,6 +71,7 @@ class DriverOptions:
     """
 
     on_error: str = "stop"
+    max_failed: str = ANYTHING
     checkpoint_s: float = 30.0
     dashboard: str = ""
 
@@ -106,6 +110,7 @@ class Driver:
     options: DriverOptions = field(default_factory=DriverOptions)
     notify: Notify = ignore
     meter: Meter = field(default_factory=Meter)
+    budget: BudgetTally | None = None
     metrics: dict[str, float] = field(default_factory=dict)
     _out: dict[Key, _Out] = field(default_factory=dict)
     _held: dict[str, list[_Held]] = field(default_factory=lambda: defaultdict(list))
@@ -126,6 +131,8 @@ class Driver:
         ------
         RunStoppedError
             ``run-stopped``: chunks failed and `on_error` is ``"stop"``.
+        RunBudgetExceededError
+            ``run-budget-exceeded``: more of a dataset failed than `budget` allows.
         AccumulationError, ProcessorOutputError
             The processor's outputs cannot be added up.
         RunHeldError, RunStorageError
@@ -213,8 +220,7 @@ class Driver:
         held = _Held(event.key, manifest, out.chunks, summary.value_bytes)
         self._held[manifest.dataset].append(held)
         self.meter.take(manifest)
-        for failure in manifest.failed:
-            self._strike(failure)
+        self._take_failures(manifest)
 
     def _take_lost(self, event: Lost, out: _Out) -> None:
         """A bundle whose task failed: its chunks go out again, and alone if it killed."""
@@ -252,8 +258,14 @@ class Driver:
         manifest = Manifest(out.bundle.dataset, failed=failed)
         self._written_off.append(Partial(manifest))
         self.meter.take(manifest)
-        for failure in failed:
+        self._take_failures(manifest)
+
+    def _take_failures(self, manifest: Manifest) -> None:
+        """Count what failed for good: as strikes of one error, and against the budget."""
+        for failure in manifest.failed:
             self._strike(failure)
+        if self.budget is not None:
+            self._stop = self._stop or self.budget.take(manifest.dataset, manifest.failed)
 
     def _strike(self, failure: FailedChunk) -> None:
         """Count a failure; the same one struck often enough ends a run that is to stop."""
@@ -338,6 +350,8 @@ class Driver:
         self.pool.release(keys)
         if manifest is not None:
             self.meter.take(manifest, sign=-1)
+            if self.budget is not None:
+                self.budget.give_back(manifest.dataset, manifest.failed)
         self._refused.update(chunks.keys())
         if any(self._refused[key] > _ATTEMPTS for key in chunks) and self._stop is None:
             self._stop = WorkersLostError(

@@ -25,6 +25,7 @@ from beampipe.errors import (
     TrustError,
 )
 from beampipe.execution.accounting import Tally, account, list_failures, tally_manifests
+from beampipe.execution.budgets import BudgetTally, FailureBudget
 from beampipe.execution.bundles import RunContext
 from beampipe.execution.dispatch import Dispatcher
 from beampipe.execution.driver import Driver, DriverOptions, stopped_on_errors
@@ -168,17 +169,39 @@ def execute(
 
     Raises
     ------
-    RunStoppedError, RunInterruptedError, AccumulationError, ...
+    RunStoppedError, RunBudgetExceededError, RunInterruptedError, AccumulationError, ...
         The run ended early; what was done is committed and the outcome is written.
         The error has the fact `run_dir`.
     """
     begun = time.monotonic() if begun is None else begun
+    check_files(job.plan, options, run_dir=job.directory.path)
     ledger = Ledger.take(job.directory, run_id=job.run_id, driver=secrets.token_hex(8))
     try:
         _drive(job, pool, ledger, options, notify, _Clock(begun, stages_s or {}))
     finally:
         ledger.release()
     return read_record(job.directory.path, trust=True)
+
+
+def check_files(plan: Plan, options: DriverOptions, **facts: Any) -> None:
+    """Refuse to begin where the files that could not be counted are too much already.
+
+    Raises
+    ------
+    RunBudgetExceededError
+        ``run-budget-exceeded``
+    """
+    budget = _make_budget(plan, options)
+    error = budget.check_files(plan) if budget is not None else None
+    if error is not None:
+        error.add_facts(**facts)
+        raise error
+
+
+def _make_budget(plan: Plan, options: DriverOptions) -> BudgetTally | None:
+    if options.on_error != "skip":
+        return None
+    return BudgetTally.of_plan(plan, FailureBudget.from_text(options.max_failed))
 
 
 @dataclass(frozen=True, slots=True)
@@ -244,6 +267,7 @@ def _make_driver(
             events_planned=job.plan.n_events,
             events_before=account(job.plan, tally).events_processed,
         ),
+        budget=_make_budget(job.plan, options),
     )
 
 

@@ -23,6 +23,8 @@ class Meter:
         Of the whole run [events].
     events_before : int
         In the ledger before this driver began [events].
+    retries, workers_died : int
+        Chunks tried again, and workers that died; whoever sees it counts them here.
     """
 
     events_planned: int = 0
@@ -31,6 +33,8 @@ class Meter:
     events_committed: int = 0
     chunks_done: int = 0
     chunks_failed: int = 0
+    retries: int = 0
+    workers_died: int = 0
     _begun: float = 0.0
     _marks: deque[tuple[float, int]] = field(default_factory=deque)
 
@@ -75,6 +79,8 @@ class Meter:
             eta_s=left / rate if rate > 0 else None,
             workers=workers,
             dashboard=dashboard,
+            retries=self.retries,
+            workers_died=self.workers_died,
         )
 
     def _rate(self, now: float) -> float:

@@ -28,6 +28,10 @@ class Progress:
         Workers there now.
     dashboard : str
         Link to Dask's dashboard, or empty.
+    retries : int
+        Chunks that were tried again after a transient or resource error, so far.
+    workers_died : int
+        Workers that died, so far.
     """
 
     stage: str
@@ -42,6 +46,8 @@ class Progress:
     eta_s: float | None
     workers: int
     dashboard: str = ""
+    retries: int = 0
+    workers_died: int = 0
 
 
 Notify = Callable[[Progress], None]

@@ -65,6 +65,25 @@ def refuse_foreign(foreign: Mapping[str, Any], known: Collection[str]) -> None:
         )
 
 
+def check_budget(max_failed: Any, on_error: str) -> None:
+    """Refuse a budget of failures for a run that stops on failures anyway.
+
+    Only one that was asked for with this very run: in the settings it stands for the runs that
+    skip failures.
+
+    Raises
+    ------
+    ArgumentError
+        ``run-argument``
+    """
+    if max_failed is not None and on_error != "skip":
+        raise ArgumentError(
+            f"max_failed={max_failed!r} has no meaning with on_error={on_error!r}.",
+            why="such a run stops when the same error has struck a few times, whatever the budget",
+            fix='add on_error="skip" (--on-error skip), or leave max_failed out',
+        )
+
+
 def check_choice(name: str, value: Any, choices: tuple[str, ...]) -> None:
     """Refuse a word that is not one of a few.
 

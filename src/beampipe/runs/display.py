@@ -126,6 +126,10 @@ def _parts(progress: Progress) -> list[_Part]:
         parts.append(_Part(1, f"{spell_time(progress.eta_s)} left"))
     if progress.chunks_failed:
         parts.append(_Part(1, f"{progress.chunks_failed} failed"))
+    if progress.retries:
+        parts.append(_Part(6, spell_times(progress.retries, "retry", "retries")))
+    if progress.workers_died:
+        parts.append(_Part(2, spell_times(progress.workers_died, "worker died", "workers died")))
     parts.append(_Part(2, _spell_workers(progress)))
     return parts
 
@@ -156,6 +160,11 @@ def count(number: float) -> str:
         if abs(number) >= 10 * size or (abs(number) >= size and unit != "k"):
             return f"{number / size:.1f} {unit}"
     return f"{number:.0f}"
+
+
+def spell_times(number: int, one: str, many: str) -> str:
+    """A count with its noun: 1 retry, 2 retries."""
+    return f"{number:,} {one if number == 1 else many}"
 
 
 def spell_time(seconds: float) -> str:

@@ -10,7 +10,7 @@ from beampipe.execution.engine import load_job
 from beampipe.execution.record_reader import read_summary
 from beampipe.execution.runs_index import find_run
 from beampipe.results.result import RunResult
-from beampipe.runs.arguments import ON_ERROR, check_choice
+from beampipe.runs.arguments import ON_ERROR, check_budget, check_choice
 from beampipe.runs.pools import INLINE, check_client, prepared_workers
 from beampipe.runs.run import RunOptions, drive
 from beampipe.settings import load_settings
@@ -24,6 +24,7 @@ def resume(
     *,
     client: Client | Literal["inline"] | None = None,
     on_error: str | None = None,
+    max_failed: str | int | None = None,
     workers: int | None = None,
     progress: bool = True,
 ) -> RunResult:
@@ -36,6 +37,8 @@ def resume(
     client : distributed.Client or "inline", optional
         As in `run`; it need not be the cluster that the run began on.
     on_error : {"stop", "skip"}, optional
+        As in `run`; by default what the run began with.
+    max_failed : str or int, optional
         As in `run`; by default what the run began with.
     workers : int, optional
         As in `run`.
@@ -63,9 +66,11 @@ def resume(
         client = INLINE  # nothing to do is no reason to start workers
     settings = load_settings(
         on_error=on_error or job.options.get("on_error"),
+        max_failed=job.options.get("max_failed") if max_failed is None else max_failed,
         checkpoint_s=job.options.get("checkpoint_s"),
         workers=workers,
     )
+    check_budget(max_failed, settings.on_error)
     options = RunOptions(workers=settings.workers, progress=progress, settings=settings)
     with prepared_workers(client, options.workers):
         return drive(job, client=client, options=options, begun=begun, stages_s={})

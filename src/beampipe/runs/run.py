@@ -16,13 +16,20 @@ from beampipe.datasets.model import Plan
 from beampipe.datasets.planning import Limits, make_plan
 from beampipe.errors import RunInterruptedError, join_fixes
 from beampipe.execution.driver import DriverOptions
-from beampipe.execution.engine import Job, execute, interrupted, lay_out, make_context
+from beampipe.execution.engine import (
+    Job,
+    check_files,
+    execute,
+    interrupted,
+    lay_out,
+    make_context,
+)
 from beampipe.execution.interrupts import terminable
 from beampipe.execution.processors import load_processor
 from beampipe.execution.provenance import collect_provenance
 from beampipe.execution.runs_index import new_run_directory
 from beampipe.results.result import RunResult
-from beampipe.runs.arguments import ON_ERROR, check_choice, refuse_foreign
+from beampipe.runs.arguments import ON_ERROR, check_budget, check_choice, refuse_foreign
 from beampipe.runs.display import show_counting, show_progress
 from beampipe.runs.pools import check_client, open_pool, prepared_workers
 from beampipe.settings import Settings, load_settings
@@ -61,6 +68,7 @@ def run(  # noqa: PLR0913 (the names of coffea's Runner, so that its arguments c
     maxfiles: int | None = None,
     maxevents: int | None = None,
     on_error: str | None = None,
+    max_failed: str | int | None = None,
     params: Mapping[str, Any] | None = None,
     run_dir: str | Path | None = None,
     name: str | None = None,
@@ -94,6 +102,11 @@ def run(  # noqa: PLR0913 (the names of coffea's Runner, so that its arguments c
     on_error : {"stop", "skip"}, default "stop"
         What failing chunks and unusable files do: end the run with everything done so far
         kept, or be recorded and left out.
+    max_failed : str or int, optional
+        With ``on_error="skip"``: how much of a dataset may fail before the run stops, as a
+        percentage of its events (``"1%"``) or a number of events (``100``). A file that could
+        not be counted is taken to hold as many events as the others of its dataset on average.
+        By default all of it.
     params : dict, optional
         Keyword arguments of a function, constructor arguments of a class.
     run_dir : path, optional
@@ -124,8 +137,13 @@ def run(  # noqa: PLR0913 (the names of coffea's Runner, so that its arguments c
     refuse_foreign(foreign, [name for name in run.__annotations__ if name not in _NOT_NAMES])
     check_choice("on_error", on_error, ON_ERROR)
     settings = load_settings(
-        chunksize=chunksize, on_error=on_error, workers=workers, checkpoint_s=checkpoint
+        chunksize=chunksize,
+        on_error=on_error,
+        max_failed=max_failed,
+        workers=workers,
+        checkpoint_s=checkpoint,
     )
+    check_budget(max_failed, settings.on_error)
     options = RunOptions(
         schema=schema,
         treename=treename,
@@ -195,6 +213,9 @@ def plan_run(fileset: Any, options: RunOptions) -> Plan:
     ------
     DatasetError
         The first file's error, with the number of the others.
+    RunBudgetExceededError
+        ``run-budget-exceeded``: with `on_error="skip"`, more of a dataset cannot be used than
+        `max_failed` allows.
     """
     settings = options.settings
     cache = MetadataCache(Path(settings.cache_dir).expanduser() / "metadata")
@@ -216,7 +237,17 @@ def plan_run(fileset: Any, options: RunOptions) -> Plan:
                 error.fix, 'leave such files out with on_error="skip" (--on-error skip)'
             )
         raise error
+    check_files(plan, _driver_options(settings))
     return plan
+
+
+def _driver_options(settings: Settings, dashboard: str = "") -> DriverOptions:
+    return DriverOptions(
+        on_error=settings.on_error,
+        max_failed=settings.max_failed,
+        checkpoint_s=settings.checkpoint_s,
+        dashboard=dashboard,
+    )
 
 
 def _count_others(number: int) -> str:
@@ -270,11 +301,7 @@ def _drive(
         record = execute(
             job,
             pool,
-            options=DriverOptions(
-                on_error=options.settings.on_error,
-                checkpoint_s=options.settings.checkpoint_s,
-                dashboard=dashboard,
-            ),
+            options=_driver_options(options.settings, dashboard),
             notify=notify,
             begun=begun,
             stages_s=stages_s,
@@ -286,6 +313,7 @@ def options_to_json(options: RunOptions) -> dict[str, Any]:
     """What `resume` needs to go on alike."""
     return {
         "on_error": options.settings.on_error,
+        "max_failed": options.settings.max_failed,
         "checkpoint_s": options.settings.checkpoint_s,
         "chunksize": options.settings.chunksize,
         "treename": options.treename,
