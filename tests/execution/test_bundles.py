@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import uproot
 
+from beampipe.datasets.chunks import chunk_range
 from beampipe.datasets.counting import count_file
 from beampipe.datasets.model import Chunk, FilePlan, FileSpec
 from beampipe.datasets.samples import make_data
@@ -22,13 +23,10 @@ from beampipe.errors import (
     SchemaError,
 )
 from beampipe.execution import bundles as module
-from beampipe.execution.bundles import (
-    Bundle,
-    RunContext,
-    check_can_travel,
-    describe_failure,
-    run_bundle,
-)
+from beampipe.execution.bundles import Bundle, RunContext, Trail, run_bundle
+from beampipe.execution.failures import describe_failure
+from beampipe.execution.manifest import Manifest
+from beampipe.execution.output_ties import check_can_travel
 from beampipe.execution.processors import Processor
 from beampipe.reading import reader as reading
 
@@ -69,9 +67,9 @@ def make_context(hostile_name):
 
 
 class MadeUpEvents:
-    def __init__(self, chunk, events):
-        self.start, self.stop = module.chunk_range(chunk)
-        self.events, self.url, self.is_closed = events, "/made/up.root", False
+    def __init__(self, start, stop, chunk):
+        self.start, self.stop, self.chunk = start, stop, chunk
+        self.events, self.url, self.is_closed = list(range(start, stop)), "/made/up.root", False
 
     def known_columns(self):
         return ()
@@ -97,12 +95,12 @@ class MadeUpReader:
         self.given, self.is_closed = [], False
         MadeUpReader.made = (*MadeUpReader.made, self)
 
-    def read(self, chunk, metadata, *, avoid=()):  # noqa: ARG002
+    def read(self, chunk, metadata, *, avoid=(), piece=(0, 1), on_read=None):  # noqa: ARG002
         assert not self.is_closed
         if chunk.plan.file.uuid == "missing":
             raise FileMissingError("it is not there", why="404", fix="look for it")
-        start, stop = module.chunk_range(chunk)
-        self.given.append(MadeUpEvents(chunk, list(range(start, stop))))
+        start, stop = reading._cut(chunk_range(chunk), *piece)
+        self.given.append(MadeUpEvents(start, stop, chunk_range(chunk)))
         return self.given[-1]
 
     def close(self):
@@ -118,11 +116,11 @@ def made_up(monkeypatch):
 
 @pytest.fixture
 def make_bundle(make_file_plan, hostile_name):
-    def make(*ks, uuid="u", n=4, budget_s=60.0, attempt=1):
+    def make(*ks, uuid="u", n=4, budget_s=60.0, attempt=1, **others):
         plan = make_file_plan(uuid, n=n)
         ks = ks or range(n)
         chunks = tuple(Chunk(plan, k) for k in ks)
-        return Bundle(7, hostile_name, chunks, budget_s, attempt)
+        return Bundle(7, hostile_name, chunks, budget_s, attempt, **others)
 
     return make
 
@@ -189,7 +187,7 @@ def test_whatever_user_code_raises_is_recorded(made_up, make_context, make_bundl
     def process(events):
         raise error
 
-    (failure,) = run_bundle(make_context(process), make_bundle(0)).manifest.failed
+    (failure,) = run_bundle(make_context(process), make_bundle(0, is_last_try=True)).manifest.failed
     assert (failure.error_type, failure.message) == (type(error).__name__, message)
 
 
@@ -364,6 +362,93 @@ def test_trees_stay_open_between_bundles_and_are_closed_for_the_next_run(
     run_bundle(make_context(len, "broken"), make_bundle(3))
     # The next bundle of the run before must not meet the closed reader.
     assert run_bundle(two, make_bundle(3)).value == 25
+
+
+def test_a_chunk_in_pieces_gives_what_it_gives_whole(made_up, make_context, make_bundle):
+    context = make_context(lambda events: {"ids": list(events)})
+    whole = run_bundle(context, make_bundle())
+    parts = run_bundle(context, make_bundle(pieces=4))
+    assert parts.value == whole.value
+    assert parts.manifest.done == whole.manifest.done
+    assert [tuple(row) for row in parts.manifest.split] == [("u", k, 4) for k in range(4)]
+    assert [len(events.events) for events in made_up.made[0].given[4:8]] == [6, 6, 6, 7]
+    assert parts.manifest == Manifest.from_json(parts.manifest.to_json())
+
+
+def test_a_chunk_with_more_pieces_than_events(made_up, make_context, make_bundle):
+    seen = []
+
+    def process(events):
+        seen.append(len(events))
+        return {"n": len(events)}
+
+    partial = run_bundle(make_context(process), make_bundle(1, pieces=64))
+    assert partial.value == {"n": 25}
+    assert 0 not in seen
+
+
+def test_a_piece_that_fails_leaves_nothing_of_its_chunk(made_up, make_context, make_bundle):
+    def process(events):
+        if 30 in events:
+            raise ValueError("30")
+        return {"n": len(events)}
+
+    partial = run_bundle(make_context(process), make_bundle(pieces=5))
+    assert partial.value == {"n": 75}
+    (failure,) = partial.manifest.failed
+    assert (failure.k, failure.start, failure.stop) == (1, 25, 50)
+
+
+@pytest.mark.parametrize("is_last", [False, True])
+def test_what_may_pass_is_handed_back_until_the_last_try(
+    made_up, make_context, make_bundle, is_last
+):
+    def process(events):
+        if 30 in events:
+            raise MemoryError
+        return {"n": len(events)}
+
+    partial = run_bundle(make_context(process), make_bundle(is_last_try=is_last, attempt=3))
+    kept, other = partial.manifest.failed, partial.returned
+    kept, other = (kept, other) if is_last else (other, kept)
+    assert other == ()
+    assert [(failure.k, failure.kind, failure.attempt) for failure in kept] == [(1, "resource", 3)]
+    assert partial.value == {"n": 75}
+
+
+def test_a_bundle_that_nobody_wants_is_handed_back_whole(made_up, make_context, make_bundle):
+    partial = run_bundle(make_context(len), make_bundle(), is_unwanted=lambda: True)
+    assert partial.value is None
+    assert partial.remainder == tuple(("u", k) for k in range(4))
+
+
+def test_word_is_left_of_every_chunk(made_up, make_context, make_bundle):
+    said = []
+
+    class Said(Trail):
+        def begin(self, bundle, chunk):
+            said.append((bundle, chunk))
+
+        def end(self):
+            said.append("end")
+
+    def process(events):
+        assert said[-1] != "end"
+        if 30 in events:
+            raise ValueError
+        return 1
+
+    run_bundle(make_context(process), make_bundle(0, 1), trail=Said())
+    assert said == [(7, ("u", 0)), "end", (7, ("u", 1)), "end"]
+
+
+def test_chunks_that_were_given_up_are_failures_of_the_bundle(
+    made_up, make_context, make_bundle, make_failed
+):
+    lost = make_failed(k=2, start=50, stop=75)
+    partial = run_bundle(make_context(len), make_bundle(0, 1, 3, given_up=(lost,)))
+    assert partial.manifest.failed == (lost,)
+    assert partial.value == 75
 
 
 def test_a_failure_without_data_or_worker(make_bundle):

@@ -28,8 +28,9 @@ from beampipe.errors import (
     join_fixes,
 )
 from beampipe.execution.budgets import ANYTHING, BudgetTally
-from beampipe.execution.bundles import Bundle, describe_failure
+from beampipe.execution.bundles import Bundle
 from beampipe.execution.dispatch import Dispatcher
+from beampipe.execution.failures import describe_failure
 from beampipe.execution.interrupts import deferred_interrupt
 from beampipe.execution.ledger import Ledger
 from beampipe.execution.manifest import ChunkKey, FailedChunk, Manifest, join_manifests

@@ -65,13 +65,28 @@ class FailedChunk:
         return (self.code, self.error_type, frames[-1] if frames else "")
 
 
+class SplitChunk(NamedTuple):
+    """A chunk that did not fit into memory and was done in so many entry ranges."""
+
+    uuid: str
+    k: int
+    pieces: int
+
+
 @dataclass(frozen=True, slots=True)
 class Manifest:
-    """The chunks of one dataset that a value holds; travels with the value."""
+    """The chunks of one dataset that a value holds; travels with the value.
+
+    Attributes
+    ----------
+    split : tuple of SplitChunk
+        The done chunks that were done piece by piece: another order of adding.
+    """
 
     dataset: str
     done: tuple[DoneChunk, ...] = ()
     failed: tuple[FailedChunk, ...] = ()
+    split: tuple[SplitChunk, ...] = ()
 
     def keys(self) -> Iterator[ChunkKey]:
         """Go through the chunks, done or failed."""
@@ -99,6 +114,7 @@ class Manifest:
             "dataset": self.dataset,
             "done": [list(chunk) for chunk in self.done],
             "failed": [asdict(chunk) for chunk in self.failed],
+            **({"split": [list(chunk) for chunk in self.split]} if self.split else {}),
         }
 
     @classmethod
@@ -108,6 +124,7 @@ class Manifest:
             dataset=data["dataset"],
             done=tuple(DoneChunk(*row) for row in data["done"]),
             failed=tuple(FailedChunk(**row) for row in data["failed"]),
+            split=tuple(SplitChunk(*row) for row in data.get("split", ())),
         )
 
 
@@ -130,7 +147,8 @@ def join_manifests(manifests: Iterable[Manifest]) -> Manifest:
     done = tuple(chunk for manifest in manifests for chunk in manifest.done)
     check_no_overlap(done)
     failed = tuple(chunk for manifest in manifests for chunk in manifest.failed)
-    return Manifest(names.pop(), done, failed)
+    split = tuple(chunk for manifest in manifests for chunk in manifest.split)
+    return Manifest(names.pop(), done, failed, split)
 
 
 def check_no_overlap(done: Iterable[DoneChunk]) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 from beampipe.errors import AccumulationError
 from beampipe.execution.accumulators import add_into, add_outputs, approximate_bytes
-from beampipe.execution.manifest import ChunkKey, Manifest, join_manifests
+from beampipe.execution.manifest import ChunkKey, FailedChunk, Manifest, join_manifests
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,12 +23,15 @@ class Partial:
         Seconds per stage, bytes read, ...; added up like the values.
     remainder : tuple of (str, int)
         Chunks that were asked for and not begun (a bundle that returned early).
+    returned : tuple of FailedChunk
+        Chunks that failed for a reason that may pass: to be tried again, and not in the manifest.
     """
 
     manifest: Manifest
     value: Any = None
     metrics: Mapping[str, float] = field(default_factory=dict)
     remainder: tuple[ChunkKey, ...] = ()
+    returned: tuple[FailedChunk, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,12 +42,13 @@ class Summary:
     metrics: Mapping[str, float]
     remainder: tuple[ChunkKey, ...]
     value_bytes: int = 0
+    returned: tuple[FailedChunk, ...] = ()
 
 
 def summarize_partial(partial: Partial) -> Summary:
     """Leave the value where it is and tell the rest."""
     size = approximate_bytes(partial.value)
-    return Summary(partial.manifest, partial.metrics, partial.remainder, size)
+    return Summary(partial.manifest, partial.metrics, partial.remainder, size, partial.returned)
 
 
 def merge_partials(partials: Sequence[Partial]) -> Partial:

@@ -26,6 +26,8 @@ class ColumnLoader:
         The tree.
     start, stop : int
         Entry range.
+    on_read : callable, optional
+        Told the name of every column before it is read.
 
     Attributes
     ----------
@@ -35,7 +37,14 @@ class ColumnLoader:
         Time spent fetching, decompressing and interpreting so far [s].
     """
 
-    def __init__(self, opened: OpenTree, start: int, stop: int) -> None:
+    def __init__(
+        self,
+        opened: OpenTree,
+        start: int,
+        stop: int,
+        *,
+        on_read: Callable[[str], None] | None = None,
+    ) -> None:
         self.opened: OpenTree | None = opened
         self.start = start
         self.stop = stop
@@ -44,6 +53,7 @@ class ColumnLoader:
         self._columns: dict[str, Any] = {}
         self._fetched: dict[str, Any] = {}
         self._touched: set[str] = set()
+        self._on_read = on_read
 
     @property
     def entries(self) -> tuple[int, int]:
@@ -83,6 +93,8 @@ class ColumnLoader:
         if name in self._columns:
             return self._columns[name]
         opened = self._open_tree(name)
+        if self._on_read is not None:
+            self._on_read(name)
         with self._accounted(opened), MappedReadErrors(opened, entries=self.entries, column=name):
             array = self._fetched.pop(name, None)
             array = self._read(opened.tree[name]) if array is None else array

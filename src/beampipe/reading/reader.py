@@ -23,8 +23,12 @@ if TYPE_CHECKING:
 
 
 class Opening(NamedTuple):
-    """What it took before the first column could be read, and what happens at the end."""
+    """What it took before the first column could be read, and what happens at the end.
 
+    `chunk` is the whole chunk's entry range, where only a piece of it is read.
+    """
+
+    chunk: tuple[int, int]
     seconds: float
     n_bytes: int
     on_close: Callable[[tuple[str, ...]], None]
@@ -39,6 +43,8 @@ class ChunkEvents:
         What the processor gets.
     start, stop : int
         Entry range.
+    chunk : (int, int)
+        Entry range of the whole chunk, where this is a piece of it.
     url : str
         The replica used.
     open_s : float
@@ -54,6 +60,7 @@ class ChunkEvents:
         self.events = events
         self.start = loader.start
         self.stop = loader.stop
+        self.chunk = opening.chunk
         self.url = url
         self.open_s = opening.seconds
         self._loader = loader
@@ -120,7 +127,13 @@ class Reader:
         self._builder = _builder_for(resolve_schema(schema))
 
     def read(
-        self, chunk: Chunk, metadata: Mapping[str, Any], *, avoid: Collection[str] = ()
+        self,
+        chunk: Chunk,
+        metadata: Mapping[str, Any],
+        *,
+        avoid: Collection[str] = (),
+        piece: tuple[int, int] = (0, 1),
+        on_read: Callable[[str], None] | None = None,
     ) -> ChunkEvents:
         """Give the events of a chunk; their columns load when they are used.
 
@@ -132,6 +145,10 @@ class Reader:
             The dataset's own metadata, which ``events.metadata`` holds besides coffea's.
         avoid : collection of str, optional
             Replicas that gave trouble; they are tried last.
+        piece : (int, int), default (0, 1)
+            Part j of m of the chunk's entries instead of all of them.
+        on_read : callable, optional
+            Told the name of every column before it is read.
 
         Returns
         -------
@@ -154,12 +171,14 @@ class Reader:
         bytes_before = opened.requested_bytes if opened.chunks_served else 0
         opened.chunks_served += 1
         needs_borders = chunk.plan.n_chunks > 1 and chunk.plan.steps is None
-        start, stop = chunk_range(chunk, cluster_boundaries(opened) if needs_borders else None)
+        whole = chunk_range(chunk, cluster_boundaries(opened) if needs_borders else None)
+        start, stop = _cut(whole, *piece)
         dataset = chunk.plan.file.dataset
-        loader = ColumnLoader(opened, start, stop)
+        loader = ColumnLoader(opened, start, stop, on_read=on_read)
         about = _describe(chunk, opened, start, stop) | dict(metadata)
         events = self._builder.build(opened, loader, about)
         opening = Opening(
+            whole,
             time.perf_counter() - began,
             opened.requested_bytes - bytes_before,
             partial(self._learned.learn, opened, dataset),
@@ -181,6 +200,11 @@ def _builder_for(schema: type | None) -> BranchesBuilder | NanoEventsBuilder:
     from beampipe.reading.events import NanoEventsBuilder
 
     return NanoEventsBuilder(schema)
+
+
+def _cut(entries: tuple[int, int], j: int, m: int) -> tuple[int, int]:
+    start, stop = entries
+    return start + (stop - start) * j // m, start + (stop - start) * (j + 1) // m
 
 
 def _describe(chunk: Chunk, opened: OpenTree, start: int, stop: int) -> dict[str, Any]:

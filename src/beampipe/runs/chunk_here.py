@@ -11,7 +11,7 @@ import psutil
 
 from beampipe.datasets.model import Chunk
 from beampipe.execution.accumulators import check_output
-from beampipe.execution.bundles import materialize
+from beampipe.execution.output_ties import materialize
 from beampipe.execution.processors import Processor
 
 if TYPE_CHECKING:

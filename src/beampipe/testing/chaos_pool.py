@@ -8,7 +8,8 @@ from dataclasses import dataclass, field, replace
 from beampipe.datasets.chunks import chunk_range
 from beampipe.datasets.model import Chunk
 from beampipe.errors import PartialLostError, WorkersLostError
-from beampipe.execution.bundles import Bundle, describe_failure
+from beampipe.execution.bundles import Bundle
+from beampipe.execution.failures import describe_failure
 from beampipe.execution.manifest import DoneChunk, Manifest
 from beampipe.execution.partials import Partial, Summary, merge_partials
 from beampipe.execution.pool import Finished, Key, Lost
