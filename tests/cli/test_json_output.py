@@ -108,5 +108,6 @@ def test_the_accounting_by_dataset():
             "chunks_processed": 6,
             "chunks_failed": 1,
             "chunks_reused": 3,
+            "missing_share": pytest.approx(1 - 70 / (100 * 4 / 3)),
         }
     }

@@ -31,7 +31,13 @@ def test_one_json_object_and_nothing_else(record):
     assert described["is_complete"] is False
     assert described["run_dir"] == str(record.run_dir)
     assert described["datasets"][HOSTILE]["events_failed"] == 1500
-    assert [failure["number"] for failure in described["failures"]] == [1, 2]
+    assert [failure["number"] for failure in described["failures"]] == [1, 2, 3, 4]
+    assert described["failures"][2]["seen"]["signal"] == 9
+    assert described["failures"][2]["kind"] == "worker"
+    assert described["datasets"]["DY"]["missing_share"] == 0
+    assert 0.15 < described["datasets"][HOSTILE]["missing_share"] < 0.16
+    assert described["incidents"][0]["count"] == 12
+    assert described["accepted_changes"] == ["numpy 2.2.1 is now 2.3.0 <b>"]
     assert described["outputs"]["mass"] == "histogram, 300 bins"
     assert described["name"] == "dimuon spectrum"
 

@@ -11,6 +11,7 @@ from beampipe.datasets.model import Chunk, DatasetPlan, FileEntry, FilePlan, Pla
 from beampipe.errors import FileMissingError, LedgerError
 from beampipe.execution.accounting import (
     Accounting,
+    DatasetAccounting,
     DatasetTally,
     account,
     list_failures,
@@ -220,3 +221,15 @@ def test_accounting_survives_json_and_finds_datasets(make_plan):
 def test_a_dataset_of_which_the_ledger_knows_nothing_is_not_reached(make_plan):
     plan = make_plan()
     assert account(plan, {plan.datasets[0].name: DatasetTally()}) == account(plan, {})
+
+
+def test_what_is_missing_counts_files_that_nobody_could_count():
+    whole = DatasetAccounting("DY", 4, 0, 300, 300, 0, 0, 4, 4, 0)
+    holed = DatasetAccounting("TT", 4, 1, 300, 300, 0, 0, 4, 4, 0)
+    gone = DatasetAccounting("WW", 2, 2, 0, 0, 0, 0, 0, 0, 0)
+    assert (whole.missing_share, holed.missing_share, gone.missing_share) == (0.0, 0.25, 1.0)
+    assert Accounting((whole,)).missing_share == 0.0
+    assert Accounting((whole, holed)).missing_share == pytest.approx(100 / 700)
+    assert Accounting((gone,)).missing_share == 1.0
+    assert Accounting((whole, gone)).files_uncounted == 2
+    assert Accounting(()).missing_share == 0.0

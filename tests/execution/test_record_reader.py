@@ -364,3 +364,21 @@ def test_a_copied_or_linked_run_is_the_same_run(directory, commit, make_partial,
     link.symlink_to(copy)
     assert read_record(copy).output == read_record(link).output == {"n": 25}
     assert read_summary(link).status == "failed"
+
+
+def test_what_happened_on_the_way_is_read_back(directory, commit, make_partial):
+    incidents = [{"what": "retry", "text": "x", "count": 2}, "not an incident"]
+    commit(
+        make_partial(0),
+        status="incomplete",
+        incidents=incidents,
+        accepted_changes=["a", "b", "a"],
+    )
+    for read in (read_record(directory.path), read_summary(directory.path)):
+        assert read.incidents == (incidents[0],)
+        assert read.accepted_changes == ("a", "b")
+    commit(make_partial(1), status="incomplete", incidents=7, accepted_changes=None)
+    assert read_summary(directory.path).incidents == ()
+    assert set(read_record(directory.path).metadata) == {
+        d.name for d in read_plan(directory).datasets
+    }

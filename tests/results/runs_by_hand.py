@@ -104,10 +104,64 @@ def add_outputs(left: dict[str, object], right: dict[str, object]) -> dict[str, 
     return accumulate([left, right])
 
 
+INCIDENTS = (
+    {
+        "time": "2026-11-20T21:45:20+01:00",
+        "what": "retry",
+        "text": f"ConnectionError on node1, {HOSTILE}",
+        "count": 12,
+        "kind": "transient",
+        "host": "node1",
+    },
+    {
+        "time": "2026-11-20T21:46:20+01:00",
+        "what": "retry",
+        "text": f"ConnectionError on node1, {HOSTILE}",
+        "count": 2,
+    },
+    {
+        "time": "2026-11-20T21:45:31+01:00",
+        "what": "worker-died",
+        "text": "tcp://10.0.0.3:4000 on node2: killed by signal 9 (SIGKILL)",
+        "memory_bytes": 1_420_000_000,
+    },
+    {"what": "new-kind-of-thing", "text": "what a later version tells"},
+)
+
+
+def make_death(number: int, url: str) -> Failure:
+    """A chunk that killed its workers."""
+    return Failure(
+        number,
+        HOSTILE,
+        url,
+        "u-2",
+        number,
+        9,
+        1500 * number,
+        1500 * number + 250,
+        "run-workers-lost",
+        "WorkersLostError",
+        "The worker that had this chunk was lost, also when nothing else ran.",
+        worker="tcp://10.0.0.3:4000",
+        host="node2",
+        attempt=3,
+        kind="worker",
+        seen={
+            "signal": 9,
+            "memory_bytes": 1_420_000_000,
+            "memory_limit_bytes": 1_500_000_000,
+            "columns": ["event", "Jet_pt", "Jet_eta", "Muon_pt", "Muon_eta", "Muon_phi", "nMuon"],
+            "workers_killed": 3,
+        },
+    )
+
+
 def make_record(run_dir: Path, *, complete: bool = True) -> RunRecord:
     """A run of two datasets, whole or with holes of every kind."""
     left, right = make_output(1, scale=1), make_output(2, scale=2)
     hole = 0 if complete else 1
+    # (processed, failed, not reached: 117,500 of 120,000)
     whole = DatasetAccounting("DY", 4, 0, 40_000, 40_000, 0, 0, 8, 8, 0, 3)
     events = (80_000, 80_000 - 2500 * hole, 1500 * hole, 1000 * hole)
     holed = DatasetAccounting(HOSTILE, 8, hole, *events, 16, 16 - 2 * hole, hole)
@@ -131,6 +185,7 @@ def make_record(run_dir: Path, *, complete: bool = True) -> RunRecord:
             "tcp://127.0.0.1:4000",
             "node1",
             2,
+            kind="processor",
         ),
         Failure(
             2,
@@ -144,7 +199,9 @@ def make_record(run_dir: Path, *, complete: bool = True) -> RunRecord:
             "dataset-file-missing",
             "FileMissingError",
             "The file is not there.\n  why: no such file",
+            kind="data",
         ),
+        *(make_death(number, url) for number in (3, 4)),
     )
     stages = {
         "plan": 0.4,
@@ -174,6 +231,9 @@ def make_record(run_dir: Path, *, complete: bool = True) -> RunRecord:
             "stages_s": stages,
             "n_workers": 2,
             "n_bundles": 12,
+            **(
+                {} if complete else {"reproducible": False, "reproducible_why": "a chunk was split"}
+            ),
         },
         provenance={
             "versions": {"python": "3.11.7", "coffea": "2026.9.0", "beampipe": "0.1"},
@@ -183,4 +243,7 @@ def make_record(run_dir: Path, *, complete: bool = True) -> RunRecord:
             "params": {"cut": "<20>"},
             "schema": "NanoAODSchema",
         },
+        metadata={"DY": {"xsec": 6077.0}, HOSTILE: {"xsec": 88.0, "era": "2018"}},
+        incidents=() if complete else INCIDENTS,
+        accepted_changes=() if complete else ("numpy 2.2.1 is now 2.3.0 <b>",),
     )

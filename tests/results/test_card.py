@@ -29,6 +29,15 @@ def test_the_card_shows_status_and_accounting_and_runs_nothing(holed_record):
     assert "INCOMPLETE" in page.words
     assert "77,500" in page.words
     assert "8 (1 bad)" in page.words
+    text = " ".join(page.words)
+    assert "about 15.2 %" in page.words
+    assert "2 chunks with 500 events" in text
+    assert "(a worker's death)" in text
+    assert "killed 3 workers" in text
+    assert "On the way: 1 worker died, 14 retries" in text
+    assert "Not reproducible to the bit" in text
+    assert "b" in page.tags
+    assert "numpy 2.2.1 is now 2.3.0 <b>" in text
 
 
 def test_many_datasets_are_cut_and_counted(whole_record):

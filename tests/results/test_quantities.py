@@ -4,8 +4,11 @@ import math
 
 import pytest
 
+from beampipe.execution.accounting import DatasetAccounting
 from beampipe.results.quantities import (
+    count_noun,
     format_bytes,
+    format_missing,
     format_number,
     format_quantity,
     format_seconds,
@@ -70,3 +73,28 @@ def test_quantities_have_prefixes():
 def test_times_are_readable_and_what_is_none_stays():
     assert format_time("2026-11-20T21:45:10+01:00") == "2026-11-20 21:45:10 UTC+01:00"
     assert format_time("long ago") == "long ago"
+
+
+@pytest.mark.parametrize(
+    ("files", "uncounted", "planned", "processed", "text"),
+    [
+        (2, 0, 100, 100, "0 %"),
+        (2, 0, 100, 97, "3.0 %"),
+        (2, 0, 10**9, 10**9 - 1, "< 0.1 %"),
+        (4, 1, 300, 300, "about 25.0 %"),
+        (4, 1, 300, 0, "about 100 %"),
+        (2, 2, 0, 0, "about 100 %"),
+        (2, 1, 0, 0, "some"),
+        (2, 0, 0, 0, "0 %"),
+    ],
+)
+def test_what_is_missing(files, uncounted, planned, processed, text):
+    left = planned - processed
+    row = DatasetAccounting("DY", files, uncounted, planned, processed, left, 0, 2, 2, 0)
+    assert format_missing(row) == text
+
+
+def test_nouns():
+    assert count_noun(1, "retry", "retries") == "1 retry"
+    assert count_noun(1200, "retry", "retries") == "1,200 retries"
+    assert count_noun(0, "file") == "0 files"

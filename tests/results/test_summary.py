@@ -41,8 +41,32 @@ def test_all_failures_come_with_their_tracebacks(holed_record):
 
 
 def test_many_failures_are_counted(holed_record):
-    record = replace(holed_record, failures=holed_record.failures * 10)
-    assert "and 15 more; --failures shows all" in format_summary(record)
+    many = tuple(
+        replace(failure, message=f"another {n}")
+        for n in range(4)
+        for failure in holed_record.failures
+    )
+    text = format_summary(replace(holed_record, failures=holed_record.failures * 10 + many))
+    assert "and 9 like it: 10 chunks with 15,000 events, of Z" in text
+    assert "more of other kinds" in text
+    assert "--failures shows each of them with its traceback" in text
+
+
+def test_what_was_seen_and_what_happened_on_the_way_are_said(holed_record):
+    text = format_summary(holed_record)
+    assert "about 15.2 %" in text
+    assert "kind: a worker's death, tried 3 times" in text
+    assert (
+        "seen: killed by signal 9 (SIGKILL); memory 1.42 GB of 1.5 GB; last columns read:" in text
+    )
+    assert "on the way: 1 worker died, 14 retries, 1 new kind of thing" in text
+    assert "(14 ×)" in text
+    assert "Not reproducible to the bit, although that was asked for: a chunk was split" in text
+    assert "Gone on with although this had changed: numpy 2.2.1 is now 2.3.0 <b>" in text
+    many = tuple({"what": "retry", "text": str(n)} for n in range(9))
+    record = replace(holed_record, incidents=many)
+    assert "and 4 more; --failures shows all" in format_summary(record)
+    assert "retry: 8" in format_summary(record, all_failures=True)
 
 
 def test_a_whole_run_has_no_failures_and_a_result_prints_too(whole_record):

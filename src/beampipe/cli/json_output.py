@@ -32,6 +32,7 @@ _DATASET_FIELDS = (
     "chunks_processed",
     "chunks_failed",
     "chunks_reused",
+    "missing_share",
 )
 
 
@@ -85,6 +86,8 @@ def failed_json(error: BeampipeError, *, status: str = FAILED) -> dict[str, Any]
         described["wall_s"] = summary.metrics.get("wall_s")
         described["datasets"] = datasets_json(summary.accounting)
         described["metrics"] = dict(summary.metrics)
+        described["incidents"] = list(summary.incidents)
+        described["accepted_changes"] = list(summary.accepted_changes)
         described["failures"] = [asdict(failure) for failure in read_failures(run_dir)]
     return described
 
@@ -98,11 +101,13 @@ def plain_failure(status: str, **error: str) -> dict[str, Any]:
         "datasets": {},
         "failures": [],
         "metrics": {},
+        "incidents": [],
+        "accepted_changes": [],
         "error": {"why": "", "fix": ""} | error,
     }
 
 
-def datasets_json(accounting: Accounting) -> dict[str, Mapping[str, int]]:
+def datasets_json(accounting: Accounting) -> dict[str, Mapping[str, float]]:
     """The accounting, dataset by dataset."""
     return {
         dataset.name: {name: getattr(dataset, name) for name in _DATASET_FIELDS}

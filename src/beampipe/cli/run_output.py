@@ -42,4 +42,6 @@ def result_json(result: RunResult) -> dict[str, Any]:
         "datasets": datasets_json(result.accounting),
         "failures": [asdict(failure) for failure in result.failures],
         "metrics": dict(result.metrics),
+        "incidents": list(result.incidents),
+        "accepted_changes": list(result.accepted_changes),
     }

@@ -44,6 +44,8 @@ def command(directory: Path | None, *, as_json: bool) -> None:
 
 def describe_run(run: RunSummary) -> dict[str, object]:
     """Give one run's line as JSON."""
+    from beampipe.results.incidents import sum_incidents
+
     return {
         "name": run.name,
         "run_dir": str(run.run_dir),
@@ -52,6 +54,8 @@ def describe_run(run: RunSummary) -> dict[str, object]:
         "status": run.status,
         "events_planned": run.accounting.events_planned,
         "events_processed": run.accounting.events_processed,
+        "missing_share": run.accounting.missing_share,
+        "incidents": sum_incidents(run.incidents),
         "wall_s": run.metrics.get("wall_s"),
     }
 
@@ -62,14 +66,15 @@ def print_runs(runs: list[RunSummary]) -> None:
     from rich.table import Table
     from rich.text import Text
 
-    from beampipe.results.quantities import format_seconds, format_share, format_time
+    from beampipe.results.incidents import count_incidents
+    from beampipe.results.quantities import format_missing, format_seconds, format_time
     from beampipe.results.summary import make_console
     from beampipe.results.verdict import judge_run
 
     table = Table(box=box.SIMPLE_HEAD)
     for title in ("run", "name", "created", "status"):
         table.add_column(title, overflow="fold")
-    for title in ("events", "processed", "wall"):
+    for title in ("events", "missing", "on the way", "wall"):
         table.add_column(title, justify="right")
     for run in runs:
         verdict = judge_run(run.status, run.accounting)
@@ -80,7 +85,8 @@ def print_runs(runs: list[RunSummary]) -> None:
             Text(format_time(run.created)),
             Text(verdict.word.lower(), style="green" if verdict.is_complete else "red"),
             f"{planned:,}",
-            format_share(run.accounting.events_processed, planned),
+            format_missing(run.accounting),
+            count_incidents(run.incidents),
             "" if wall is None else format_seconds(wall),
         )
     make_console().print(table)

@@ -100,6 +100,24 @@ class DatasetAccounting:
         """Whether every event of every file was processed."""
         return self.files_uncounted == 0 and self.events_processed == self.events_planned
 
+    @property
+    def missing_share(self) -> float:
+        """Share of its events that were not processed, 0 to 1.
+
+        Files that could not be counted are taken to hold as many events as its others do on
+        average.
+        """
+        counted = self.files - self.files_uncounted
+        if not counted:
+            return 1.0 if self.files_uncounted else 0.0
+        return 1.0 - self.events_processed / self.events_assumed if self.events_planned else 0.0
+
+    @property
+    def events_assumed(self) -> float:
+        """Events planned, and those that files which could not be counted are taken to hold."""
+        counted = self.files - self.files_uncounted
+        return self.events_planned * self.files / counted if counted else 0.0
+
 
 @dataclass(frozen=True, slots=True)
 class Accounting:
@@ -136,6 +154,21 @@ class Accounting:
     def events_planned(self) -> int:
         """Events planned over all datasets [events]."""
         return sum(dataset.events_planned for dataset in self.datasets)
+
+    @property
+    def files_uncounted(self) -> int:
+        """Files that could not be counted, over all datasets."""
+        return sum(dataset.files_uncounted for dataset in self.datasets)
+
+    @property
+    def missing_share(self) -> float:
+        """Share of all events that were not processed, 0 to 1; see `DatasetAccounting`.
+
+        Datasets of which nothing could be counted have no weight in it, so that 0 does not mean
+        that the run is complete.
+        """
+        whole = sum(dataset.events_assumed for dataset in self.datasets)
+        return 1.0 - self.events_processed / whole if whole else float(not self.is_complete)
 
     @property
     def events_processed(self) -> int:

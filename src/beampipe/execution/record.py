@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +29,14 @@ class RunRecord:
         ``start``, ``merge``, ``pull``, ``commit``), ``n_workers``, ``n_bundles``, ...
     provenance : dict
         ``versions``, ``processor``, ``source_sha256``, ``plan_sha256``, ``params``, ``schema``, ...
+    metadata : dict of str to dict
+        Of each dataset, as the fileset has it.
+    incidents : tuple of mapping
+        What happened on the way and did not end the run, in the order of time: ``time`` (ISO
+        8601), ``what`` (``"retry"``, ``"worker-died"``, ``"breaker"``, ``"twin"``, ``"split"``,
+        ...), ``text``, and ``count`` or more.
+    accepted_changes : tuple of str
+        What had changed since the run began and was accepted when it was gone on with.
     """
 
     run_dir: Path
@@ -42,3 +50,6 @@ class RunRecord:
     failures: tuple[Failure, ...]
     metrics: Mapping[str, Any]
     provenance: Mapping[str, Any]
+    metadata: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    incidents: tuple[Mapping[str, Any], ...] = ()
+    accepted_changes: tuple[str, ...] = ()

@@ -48,6 +48,8 @@ class RunSummary:
     accounting: Accounting
     metrics: Mapping[str, Any]
     provenance: Mapping[str, Any]
+    incidents: tuple[Mapping[str, Any], ...] = ()
+    accepted_changes: tuple[str, ...] = ()
 
 
 def is_own_directory(path: Path) -> bool:
@@ -129,7 +131,24 @@ def read_summary(run_dir: Path) -> RunSummary:
         accounting=accounting,
         metrics=outcome.get("metrics", {}),
         provenance=run.get("provenance", {}),
+        incidents=_read_incidents(outcome),
+        accepted_changes=_read_accepted_changes(run, outcome),
     )
+
+
+def _read_incidents(outcome: Mapping[str, Any]) -> tuple[Mapping[str, Any], ...]:
+    return tuple(entry for entry in _read_list(outcome, "incidents") if isinstance(entry, dict))
+
+
+def _read_accepted_changes(run: Mapping[str, Any], outcome: Mapping[str, Any]) -> tuple[str, ...]:
+    texts = (_read_list(source, "accepted_changes") for source in (run, outcome))
+    return tuple(dict.fromkeys(str(text) for some in texts for text in some))
+
+
+def _read_list(source: Mapping[str, Any], key: str) -> list[Any]:
+    """A list that may be absent; one that makes no sense is no reason not to show the run."""
+    found = source.get(key)
+    return found if isinstance(found, list) else []
 
 
 def _read_accounting(outcome: Mapping[str, Any]) -> Accounting | None:
@@ -201,6 +220,9 @@ def read_record(run_dir: Path, *, trust: bool | None = None) -> RunRecord:
         failures=list_failures(plan, tally),
         metrics=outcome.get("metrics", {}),
         provenance=run.get("provenance", {}),
+        metadata={dataset.name: dataset.metadata for dataset in plan.datasets},
+        incidents=_read_incidents(outcome),
+        accepted_changes=_read_accepted_changes(run, outcome),
     )
 
 

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from beampipe.execution.accounting import Accounting, DatasetAccounting
 
 
 def format_number(value: Any) -> str:
@@ -27,6 +30,11 @@ def format_bytes(count: float) -> str:
     return format_quantity(count, "B")
 
 
+def count_noun(count: int, noun: str, plural: str = "") -> str:
+    """Write a count with its noun: ``"1 file"``, ``"1,200 files"``."""
+    return f"{count:,} {noun if count == 1 else plural or noun + 's'}"
+
+
 def format_seconds(seconds: float) -> str:
     """Write a duration with the precision that matters."""
     if 0 < seconds < 1:
@@ -48,6 +56,14 @@ def format_share(part: float, whole: float) -> str:
     if 0 < percent < 0.1:
         return "< 0.1 %"
     return f"{percent:.0f} %" if part in (0, whole) else f"{percent:.1f} %"
+
+
+def format_missing(sums: Accounting | DatasetAccounting) -> str:
+    """Write which part is missing; files that were not counted make it a guess."""
+    if sums.is_complete:
+        return "0 %"
+    share = format_share(sums.missing_share, 1.0) if sums.missing_share else "some"
+    return f"about {share}" if sums.files_uncounted and sums.missing_share else share
 
 
 def format_time(created: str) -> str:

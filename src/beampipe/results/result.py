@@ -60,6 +60,21 @@ class RunResult:
         return self.record.provenance
 
     @property
+    def metadata(self) -> Mapping[str, Mapping[str, Any]]:
+        """The metadata of each dataset, as the fileset has it."""
+        return self.record.metadata
+
+    @property
+    def incidents(self) -> tuple[Mapping[str, Any], ...]:
+        """What happened on the way without ending the run: retries, deaths of workers, ..."""
+        return self.record.incidents
+
+    @property
+    def accepted_changes(self) -> tuple[str, ...]:
+        """What had changed since the run began and was accepted when it was gone on with."""
+        return self.record.accepted_changes
+
+    @property
     def run_dir(self) -> Path:
         """The run directory, from which `beampipe.load` makes this again."""
         return self.record.run_dir

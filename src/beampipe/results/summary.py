@@ -7,8 +7,11 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Protocol
 
 from beampipe.results.contents import describe_value, walk_output
+from beampipe.results.failures import describe_death, describe_kind, group_failures
+from beampipe.results.incidents import count_incidents, group_incidents, list_remarks
 from beampipe.results.quantities import (
     format_bytes,
+    format_missing,
     format_quantity,
     format_seconds,
     format_time,
@@ -21,9 +24,11 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from beampipe.execution.accounting import Accounting, Failure
+    from beampipe.results.failures import FailureGroup
 
 _MAX_OUTPUTS = 40
 _MAX_FAILURES = 5
+_MAX_INCIDENTS = 5
 _PLAIN_WIDTH = 110
 
 
@@ -61,6 +66,14 @@ class RunWithValues(RunHeader, Protocol):
     @property
     def output(self) -> Any:
         """The summed output."""
+
+    @property
+    def incidents(self) -> tuple[Mapping[str, Any], ...]:
+        """What happened on the way."""
+
+    @property
+    def accepted_changes(self) -> tuple[str, ...]:
+        """What had changed, and was accepted."""
 
     @property
     def failures(self) -> tuple[Failure, ...]:
@@ -113,12 +126,15 @@ def print_summary(
     console.print(Text(f"  {verdict.sentence}"))
     console.print(Text(f"  {describe_run(run)}", style="dim"))
     console.print(Text(f"  {run.run_dir}", style="dim"), soft_wrap=True)
+    for remark in list_remarks(run):
+        console.print(Text(f"  {remark}", style="yellow"), soft_wrap=True)
     console.print(_make_accounting_table(run.accounting))
     _print_outputs(run.output, console)
     if all_failures:
         _print_tracebacks(run.failures, console)
     else:
         _print_failures(run.failures, console)
+    _print_incidents(run.incidents, console, limit=None if all_failures else _MAX_INCIDENTS)
 
 
 def make_console() -> Console:
@@ -160,7 +176,16 @@ def _make_accounting_table(accounting: Accounting) -> Any:
 
     table = Table(box=box.SIMPLE_HEAD, pad_edge=True)
     table.add_column("dataset", overflow="fold")
-    for title in ("files", "events", "processed", "failed", "not reached", "chunks", "reused"):
+    for title in (
+        "files",
+        "events",
+        "processed",
+        "failed",
+        "not reached",
+        "missing",
+        "chunks",
+        "reused",
+    ):
         table.add_column(title, justify="right")
     for row in accounting.datasets:
         files = f"{row.files:,}" + (f" ({row.files_uncounted} bad)" if row.files_uncounted else "")
@@ -171,6 +196,7 @@ def _make_accounting_table(accounting: Accounting) -> Any:
             Text(f"{row.events_processed:,}"),
             Text(f"{row.events_failed:,}", style="red" if row.events_failed else "dim"),
             Text(f"{row.events_not_reached:,}", style="red" if row.events_not_reached else "dim"),
+            Text(format_missing(row), style="dim" if row.is_complete else "bold red"),
             Text(f"{row.chunks_processed:,} of {row.chunks_planned:,}"),
             Text(f"{row.chunks_reused:,}", style="" if row.chunks_reused else "dim"),
         ]
@@ -198,25 +224,59 @@ def _print_outputs(output: Any, console: Console) -> None:
 
 
 def _print_failures(failures: tuple[Failure, ...], console: Console) -> None:
+    groups = group_failures(failures)
+    for group in groups[:_MAX_FAILURES]:
+        _print_group(group, console)
+    left = sum(group.count for group in groups[_MAX_FAILURES:])
+    if left:
+        console.print(f"  and {left} more of other kinds")
+    if len(failures) > 1:
+        console.print("  --failures shows each of them with its traceback")
+
+
+def _print_group(group: FailureGroup, console: Console) -> None:
+    """The first failure of a kind, and how many there are like it."""
     from rich.text import Text  # see format_summary
 
-    for failure in failures[:_MAX_FAILURES]:
-        console.print(Text(f"  failure {failure.number}", style="red"), end=" ")
-        console.print(Text(describe_place(failure)), soft_wrap=True)
-        message = failure.message.strip().splitlines() or [""]
-        console.print(Text(f"    {failure.error_type}: {message[0]}"), soft_wrap=True)
-        _print_reasons(failure, console)
-    if len(failures) > _MAX_FAILURES:
-        more = len(failures) - _MAX_FAILURES
-        console.print(f"  and {more} more; --failures shows all with their tracebacks")
+    failure = group.failures[0]
+    console.print(Text(f"  failure {failure.number}", style="red"), end=" ")
+    console.print(Text(describe_place(failure)), soft_wrap=True)
+    if group.count > 1:
+        console.print(Text(f"    and {group.count - 1:,} like it: {group.extent}"), soft_wrap=True)
+    console.print(Text(f"    {group.headline}"), soft_wrap=True)
+    _print_reasons(failure, console)
 
 
 def _print_reasons(failure: Failure, console: Console) -> None:
     from rich.text import Text  # see format_summary
 
-    for word, text in (("why", failure.why), ("fix", failure.fix)):
+    kind = describe_kind(failure.kind)
+    tried = f", tried {failure.attempt} times" if failure.attempt > 1 else ""
+    facts = (
+        ("kind", f"{kind}{tried}" if kind else ""),
+        ("seen", describe_death(failure)),
+        ("why", failure.why),
+        ("fix", failure.fix),
+    )
+    for word, text in facts:
         if text:
             console.print(Text(f"      {word}: {text}"), soft_wrap=True)
+
+
+def _print_incidents(
+    incidents: tuple[Mapping[str, Any], ...], console: Console, *, limit: int | None
+) -> None:
+    from rich.text import Text  # see format_summary
+
+    if not incidents:
+        return
+    console.print(Text(f"  on the way: {count_incidents(incidents)}", style="yellow"))
+    groups = group_incidents(incidents)
+    for group in groups[:limit]:
+        times = f" ({group.count:,} ×)" if group.count > 1 else ""
+        console.print(Text(f"    {group.name}: {group.text}{times}"), soft_wrap=True)
+    if limit is not None and len(groups) > limit:
+        console.print(f"    and {len(groups) - limit} more; --failures shows all")
 
 
 def _print_tracebacks(failures: tuple[Failure, ...], console: Console) -> None:

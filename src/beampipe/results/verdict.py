@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from beampipe.execution.accounting import Accounting
-from beampipe.results.quantities import format_share
+from beampipe.results.quantities import count_noun, format_share
 
 _REASONS = {
     "failed": "The run stopped on errors.",
@@ -71,7 +71,7 @@ def judge_run(status: str, accounting: Accounting) -> Verdict:
     else:
         files = sum(dataset.files for dataset in accounting.datasets)
         sentence = (
-            f"All {accounting.events_planned:,} events of {_plural(files, 'file')} "
+            f"All {accounting.events_planned:,} events of {count_noun(files, 'file')} "
             "were processed, each once."
         )
     if status == "complete" and not lacks_events:
@@ -92,9 +92,7 @@ def count_events(accounting: Accounting) -> str:
         f"({share}), {failed:,} failed, {not_reached:,} not reached."
     )
     if uncounted:
-        text += f" {_plural(uncounted, 'file')} could not be counted: their events are not known."
+        text += (
+            f" {count_noun(uncounted, 'file')} could not be counted: their events are not known."
+        )
     return text
-
-
-def _plural(count: int, noun: str) -> str:
-    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"

@@ -83,6 +83,13 @@ def test_every_part_is_there(holed_page):
         "dimuon.py:process",
         "2026.9.0",
         "--failure 1",
+        "about 15.2 %",
+        "a worker's death",
+        "killed by signal 9 (SIGKILL); memory 1.42 GB of 1.5 GB",
+        "14 × retry",
+        "On the way",
+        "Not reproducible to the bit",
+        "numpy 2.2.1 is now 2.3.0 <b>",
     ):
         assert expected in words, expected
 

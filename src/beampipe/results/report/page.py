@@ -14,15 +14,22 @@ from typing import TYPE_CHECKING, Any
 from beampipe.errors import ResultStorageError
 from beampipe.results.contents import describe_value, sort_contents
 from beampipe.results.cutflow import find_cutflows
+from beampipe.results.failures import describe_death, describe_kind, group_failures
+from beampipe.results.incidents import (
+    MAX_INCIDENTS,
+    count_incidents,
+    group_incidents,
+    list_remarks,
+)
 from beampipe.results.quantities import (
     format_bytes,
+    format_missing,
     format_number,
     format_quantity,
     format_seconds,
     format_share,
     format_time,
 )
-from beampipe.results.report.failures import group_failures
 from beampipe.results.report.figures import draw_figures
 from beampipe.results.report.provenance import flatten_provenance
 from beampipe.results.summary import describe_place
@@ -97,6 +104,9 @@ def render_report(record: RunRecord) -> str:
         "time": format_time,
         "what": describe_value,
         "place": describe_place,
+        "missing": format_missing,
+        "kind": describe_kind,
+        "death": describe_death,
     }
     template = environment.from_string(folder.joinpath("page.html.j2").read_text("utf-8"))
     style = folder.joinpath("page.css").read_text("utf-8")
@@ -120,9 +130,21 @@ def _gather(record: RunRecord) -> dict[str, Any]:
         "scalars": contents.scalars,
         "others": (*contents.arrays, *contents.others),
         "failures": group_failures(record.failures),
+        "remarks": list_remarks(record),
+        "holed": [row for row in record.accounting.datasets if not row.is_complete],
+        **_gather_incidents(record),
         "timing": explain_timing(record.metrics),
         "provenance": flatten_provenance(record.provenance),
         "versions": dict(record.provenance.get("versions") or {}),
+    }
+
+
+def _gather_incidents(record: RunRecord) -> dict[str, Any]:
+    groups = group_incidents(record.incidents)
+    return {
+        "incidents": groups[:MAX_INCIDENTS],
+        "incidents_left_out": len(groups[MAX_INCIDENTS:]),
+        "incidents_counted": count_incidents(record.incidents),
     }
 
 
