@@ -378,6 +378,12 @@ class WorkersLostError(ExecutionError, RuntimeError):
     code = "run-workers-lost"
 
 
+class WorkerDiedError(ExecutionError, RuntimeError):
+    """A chunk took down the worker that had it, also when nothing else ran there."""
+
+    code = "run-worker-died"
+
+
 # -- results ----------------------------------------------------------------
 
 
