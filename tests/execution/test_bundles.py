@@ -4,6 +4,7 @@ import os
 import socket
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 import awkward as ak
 import cloudpickle
@@ -456,7 +457,10 @@ def test_a_failure_without_data_or_worker(make_bundle):
         make_bundle(2).chunks[0], ValueError("x"), worker="tcp://a", attempt=3
     )
     assert (failure.start, failure.stop) == (50, 75)
-    assert (failure.worker, failure.attempt, failure.why) == ("tcp://a", 3, "")
+    assert (failure.worker, failure.attempt) == ("tcp://a", 3)
+    assert (failure.kind, failure.rule) == ("processor", "anything-else")
+    assert failure.why
+    assert failure.fix
 
 
 # -- with real files ------------------------------------------------------------------------
@@ -539,8 +543,11 @@ def test_a_file_that_went_away_and_one_that_was_replaced(
     bundle = real_bundle(path)
     context = make_context(lambda events: {"n": len(events)}, None)
     path.unlink()
-    gone = run_bundle(context, bundle).manifest.failed
-    assert {failure.code for failure in gone} == {"dataset-file-missing"}
+    first = run_bundle(context, bundle)
+    assert {failure.code for failure in first.returned} == {"dataset-file-missing"}
+    assert not first.manifest.failed  # another host may see it
+    gone = run_bundle(context, replace(bundle, attempt=2)).manifest.failed
+    assert {(failure.code, failure.kind) for failure in gone} == {("dataset-file-missing", "data")}
     assert sum(failure.stop - failure.start for failure in gone) == 300
     path.write_bytes(files[1].read_bytes())
     changed = run_bundle(context, bundle).manifest.failed

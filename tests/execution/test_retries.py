@@ -6,26 +6,29 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from beampipe.error_kinds import Verdict
+from beampipe.execution.manifest import FailedChunk
 from beampipe.execution.retries import POLICY, Retries, RetryPolicy
 
 URLS = st.lists(st.text(min_size=1), min_size=1, max_size=5, unique=True)
 
 
 @pytest.mark.parametrize(
-    ("kind", "elsewhere", "tries"),
+    ("kind", "rule", "tries"),
     [
-        ("transient", False, 4),
-        ("resource", False, 4),
-        ("data", True, 2),
-        ("data", False, 1),
-        ("processor", False, 1),
-        ("worker", False, 1),
+        ("transient", "connection", 4),
+        ("transient", "error_rules 1", 4),
+        ("resource", "memory", 4),
+        ("data", "not-seen-here", 2),
+        ("data", "unreadable", 1),
+        ("processor", "anything-else", 1),
+        ("worker", "worker-died", 1),
     ],
 )
-def test_how_often_a_chunk_is_tried(kind, elsewhere, tries):
-    verdict, attempt = Verdict(kind, "some-rule", elsewhere), 1
-    while POLICY.is_worth_another(verdict, attempt):
+def test_how_often_a_chunk_is_tried(kind, rule, tries):
+    attempt = 1
+    while POLICY.is_worth_another(
+        FailedChunk("u", 0, 1, 0, 9, "f", "c", "E", "m", attempt=attempt, kind=kind, rule=rule)
+    ):
         attempt += 1
     assert attempt == tries
 

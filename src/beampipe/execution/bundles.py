@@ -19,6 +19,7 @@ from beampipe.execution.failures import describe_failure, explain_error
 from beampipe.execution.manifest import ChunkKey, DoneChunk, FailedChunk, Manifest, SplitChunk
 from beampipe.execution.output_ties import check_can_travel, check_is_new, materialize
 from beampipe.execution.partials import Partial
+from beampipe.execution.retries import POLICY
 
 if TYPE_CHECKING:
     from beampipe.execution.processors import Processor
@@ -102,7 +103,6 @@ class _Workbench:
 
 _LOCAL = threading.local()
 _EXCLUSION = Exclusion()
-_RETURNED = {"transient", "resource"}
 
 
 def run_bundle(
@@ -339,7 +339,7 @@ class _Folder:
 
     def take_failure(self, failure: FailedChunk) -> None:
         """Hand a chunk back that may do better elsewhere, later, or in pieces."""
-        is_final = self.bundle.is_last_try or failure.kind not in _RETURNED
+        is_final = self.bundle.is_last_try or not POLICY.is_worth_another(failure)
         (self.failed if is_final else self.returned).append(failure)
 
     def partial(self, left: Sequence[Chunk]) -> Partial:

@@ -5,12 +5,15 @@ from __future__ import annotations
 import socket
 import sys
 import traceback
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from beampipe.datasets.chunks import chunk_range
 from beampipe.datasets.model import Chunk
 from beampipe.datasets.urls import hide_secrets, show_url
-from beampipe.errors import BeampipeError, DatasetError, ProcessorFailedError, ReadingError
+from beampipe.error_kinds import classify_error
+from beampipe.error_rules import ErrorRule
+from beampipe.errors import BeampipeError, ProcessorFailedError
 from beampipe.execution.manifest import FailedChunk
 from beampipe.execution.own_code import where_raised
 
@@ -48,9 +51,16 @@ def describe_failure(
     *,
     attempt: int = 1,
     worker: str | None = None,
+    rules: Sequence[ErrorRule] = (),
 ) -> FailedChunk:
-    """Say everything about an exception that a person needs to act on it."""
-    plan = chunk.plan
+    """Say everything about an exception that a person needs to act on it.
+
+    Parameters
+    ----------
+    rules : sequence of ErrorRule, optional
+        The user's own rules of what kind an error is.
+    """
+    plan, verdict = chunk.plan, classify_error(error, rules)
     start, stop = data.chunk if data is not None else chunk_range(chunk)
     code = error.code if isinstance(error, BeampipeError) else ProcessorFailedError.code
     message, why, fix = _say(error), where_raised(error), ""
@@ -73,16 +83,11 @@ def describe_failure(
         worker=worker if worker is not None else _worker_name(),
         host=socket.gethostname(),
         attempt=attempt,
-        why=hide_secrets(why),
-        fix=hide_secrets(fix),
-        kind=_kind_of(error),
+        why=hide_secrets(why) or verdict.what,
+        fix=hide_secrets(fix) or verdict.fix,
+        kind=verdict.kind,
+        rule=verdict.rule,
     )
-
-
-def _kind_of(error: BaseException) -> str:
-    if isinstance(error, ReadingError | DatasetError):
-        return "data"
-    return "resource" if isinstance(error, MemoryError) else "processor"
 
 
 def _shorten(text: str, most: int) -> str:

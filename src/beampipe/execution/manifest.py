@@ -32,6 +32,8 @@ class FailedChunk:
     kind : str
         What kind of error it is: ``"transient"``, ``"data"``, ``"processor"``, ``"resource"``
         or ``"worker"``; empty where nobody said.
+    rule : str
+        The line of the table of error kinds that said so.
     attempt : int
         How often the chunk had been tried, this time included.
     seen : mapping
@@ -56,6 +58,7 @@ class FailedChunk:
     why: str = ""
     fix: str = ""
     kind: str = ""
+    rule: str = ""
     seen: Mapping[str, Any] = field(default_factory=dict)
 
     @property

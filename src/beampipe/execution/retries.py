@@ -6,7 +6,11 @@ import random
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from beampipe.error_kinds import Verdict
+from beampipe.error_kinds import TABLE
+from beampipe.execution.manifest import FailedChunk
+
+ELSEWHERE = frozenset(rule.name for rule in TABLE if rule.elsewhere)
+"""Lines of the table whose errors another host may not have."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,15 +39,13 @@ class RetryPolicy:
     jitter: float = 0.5
     tries_per_replica: int = 2
 
-    def is_worth_another(self, verdict: Verdict, attempt: int) -> bool:
+    def is_worth_another(self, failure: FailedChunk) -> bool:
         """Tell whether a chunk that failed should be tried again.
 
         Parameters
         ----------
-        verdict : Verdict
-            What `classify_error` said.
-        attempt : int
-            Which try has failed; counts from 1.
+        failure : FailedChunk
+            Of its last try.
 
         Returns
         -------
@@ -51,9 +53,9 @@ class RetryPolicy:
             Never for what the processor raised, or what is wrong with the file as such: of the
             latter, workers try the other replicas at once.
         """
-        if verdict.kind in {"transient", "resource"}:
-            return attempt < self.tries
-        return verdict.elsewhere and attempt < self.tries_elsewhere
+        if failure.kind in {"transient", "resource"}:
+            return failure.attempt < self.tries
+        return failure.rule in ELSEWHERE and failure.attempt < self.tries_elsewhere
 
     def wait_s(self, attempt: int, rng: random.Random) -> float:
         """Give the pause after a failed try.
