@@ -47,6 +47,8 @@ class Failure:
     kind : str
         What kind of error it is: ``"transient"``, ``"data"``, ``"processor"``, ``"resource"``
         or ``"worker"``; empty where nobody said.
+    rule : str
+        The line of the table of error kinds that said so.
     seen : mapping
         What was seen of the death of the worker that had it (see `FailedChunk`).
     """
@@ -69,6 +71,7 @@ class Failure:
     why: str = ""
     fix: str = ""
     kind: str = ""
+    rule: str = ""
     seen: Mapping[str, Any] = field(default_factory=dict)
 
 
