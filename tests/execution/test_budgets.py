@@ -117,6 +117,8 @@ def test_files_that_cannot_be_counted_are_looked_at_before_any_work():
     assert BudgetTally.of_plan(plan, FailureBudget.from_text("34%")).check_files(plan) is None
     error = BudgetTally.of_plan(plan, FailureBudget.from_text("30%")).check_files(plan)
     assert error.reasons == {"NotRootError [dataset-not-root]": 1}
+    assert "run anew" in error.fix
+    assert "resume" not in error.fix
     none = plan_of([], uncounted=2)
     error = BudgetTally.of_plan(none, FailureBudget.from_text("99%")).check_files(none)
     assert "none of its 2 files could be counted" in error.why

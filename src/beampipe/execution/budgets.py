@@ -21,6 +21,11 @@ from beampipe.settings import parse_budget
 ANYTHING = "100%"
 _STEPS_PERCENT = (1, 2, 5, 10, 20, 50)
 _MAX_REASONS = 3
+_MEND_CHUNKS = (
+    "mend the cause (`beampipe show RUN --failures` tells of each) and `beampipe resume RUN`"
+)
+# A file that could not be counted is not in the plan, so `resume` would not look at it again.
+_MEND_FILES = "mend the files or take them out (`beampipe plan` lists them), and run anew"
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,8 +149,7 @@ class FailureBudget:
             f"Too much of dataset {dataset!r} failed.",
             why=why,
             fix=join_fixes(
-                "mend the cause (`beampipe show RUN --failures` tells all of them) and "
-                "`beampipe resume RUN`",
+                _MEND_CHUNKS if failed else _MEND_FILES,
                 f"allow more with --max-failed {_suggest(lost, whole)}",
             ),
             dataset=dataset,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,6 +14,7 @@ from beampipe.results.verdict import Verdict, judge_run
 
 if TYPE_CHECKING:
     from beampipe.results.exports import ExportFormat
+    from beampipe.results.normalisation import ScaledResult
     from beampipe.results.plots import ImageFormat
 
 
@@ -108,6 +109,102 @@ class RunResult:
     def is_complete(self) -> bool:
         """Whether every event of every file was processed, and the accounting balances."""
         return self.verdict.is_complete
+
+    def sum_of_weights(
+        self, dataset: str, *, key: str = "sumw", allow_incomplete: bool = False
+    ) -> float:
+        """Take the sum of weights of a dataset out of its output; refuse one with holes.
+
+        Parameters
+        ----------
+        dataset : str
+            Its name.
+        key : str
+            Where the number is in ``by_dataset[dataset]``: ``"sumw"``, ``"weights/sum"``.
+        allow_incomplete : bool
+            Take the sum over the processed events if some are missing; warns.
+
+        Raises
+        ------
+        IncompleteDatasetError
+            ``result-incomplete-dataset``: events are missing.
+        NormalisationError
+            ``result-normalisation``: there is no such dataset or number, or it is zero.
+        """
+        from beampipe.results.normalisation import sum_of_weights
+
+        return sum_of_weights(self, dataset, key=key, allow_incomplete=allow_incomplete)
+
+    def luminosity(self, dataset: str, total: float, *, allow_incomplete: bool = False) -> float:
+        """Give the luminosity of what was processed of a dataset of real data.
+
+        Parameters
+        ----------
+        dataset : str
+            Its name.
+        total : float
+            Luminosity of the whole dataset, in any unit.
+        allow_incomplete : bool
+            Where events are missing, give the same share of `total` as of the events; warns.
+
+        Raises
+        ------
+        IncompleteDatasetError
+            ``result-incomplete-dataset``: events are missing.
+        NormalisationError
+            ``result-normalisation``: there is no such dataset, or nothing of it was processed.
+        """
+        from beampipe.results.normalisation import processed_luminosity
+
+        return processed_luminosity(self, dataset, total, allow_incomplete=allow_incomplete)
+
+    def scale_to_luminosity(
+        self,
+        luminosity: float,
+        *,
+        xsec: str | Mapping[str, float] = "xsec",
+        sumw: str | Mapping[str, float] = "sumw",
+        data: Collection[str] = (),
+        allow_incomplete: bool = False,
+    ) -> ScaledResult:
+        """Scale every dataset by cross section times luminosity over sum of weights.
+
+        Parameters
+        ----------
+        luminosity : float
+            In the inverse unit of the cross sections: 1/pb for pb.
+        xsec : str or mapping of str to float
+            The key of the cross section in each dataset's metadata, or the values by dataset.
+        sumw : str or mapping of str to float
+            Where the sum of weights is in each dataset's output, or those of the whole datasets.
+        data : collection of str
+            Datasets of real data: not scaled, but looked at for missing events.
+        allow_incomplete : bool
+            Let what was processed stand for a dataset that lacks events; warns, and the result
+            says so.
+
+        Returns
+        -------
+        ScaledResult
+            Copies of histograms and cutflows: `output`, `by_dataset`, `factors`, `notes`.
+
+        Raises
+        ------
+        IncompleteDatasetError
+            ``result-incomplete-dataset``: a dataset lacks events.
+        NormalisationError
+            ``result-normalisation``: a cross section or a sum of weights is missing.
+        """
+        from beampipe.results.normalisation import scale_to_luminosity
+
+        return scale_to_luminosity(
+            self,
+            luminosity,
+            xsec=xsec,
+            sumw=sumw,
+            data=data,
+            allow_incomplete=allow_incomplete,
+        )
 
     def report(self, path: str | Path | None = None) -> Path:
         """Write the report, one self-contained HTML page.

@@ -6,7 +6,7 @@ import contextlib
 import time
 from collections.abc import Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -317,4 +317,5 @@ def options_to_json(options: RunOptions) -> dict[str, Any]:
         "checkpoint_s": options.settings.checkpoint_s,
         "chunksize": options.settings.chunksize,
         "treename": options.treename,
+        **{name: number for name, number in asdict(options.limits).items() if number is not None},
     }
