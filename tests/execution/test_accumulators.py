@@ -321,6 +321,22 @@ def test_growing_categories_meet_by_name(storage, axis, names, dtype, function):
     assert total.axes[0].name == "channel"
 
 
+@pytest.mark.parametrize("axis", ["Regular", "Variable"])
+def test_axes_of_numbers_that_grew_apart_get_a_remedy_that_names_growth(axis):
+    arguments = (3, 0, 3) if axis == "Regular" else ([0, 1, 3],)
+
+    def fill(x):
+        return hist.Hist(getattr(hist.axis, axis)(*arguments, growth=True)).fill([x])
+
+    with pytest.raises(AccumulationError) as caught:
+        add_outputs({"m": fill(5)}, {"m": fill(9)})
+    assert "leave out growth=True on axes of numbers" in caught.value.fix
+    other = hist.Hist(hist.axis.StrCategory(["a"]))
+    with pytest.raises(AccumulationError) as caught:
+        add_outputs({"m": hist.Hist(hist.axis.StrCategory(["b"]))}, {"m": other})
+    assert "growth" not in caught.value.fix
+
+
 @pytest.mark.parametrize("storage", ["Double", "Weight"])
 def test_growing_categories_in_any_order_on_several_axes(storage):
     def fill(entries):

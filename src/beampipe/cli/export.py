@@ -26,23 +26,25 @@ from beampipe.cli.options import run_argument, trust_option
     type=click.Path(path_type=Path),
     help="The file, or folder for parquet [default: output.FORMAT in the run directory].",
 )
+@click.option("--dataset", help="Only the output of this dataset [default: the sum of all].")
 @trust_option
 def command(
     run: str,
     *,
     export_format: Literal["root", "json", "coffea", "parquet"],
     output: Path | None,
+    dataset: str | None,
     trust: bool,
 ) -> None:
     """Write the output of RUN into a file, and say what the format could not hold."""
     from beampipe.execution.record_reader import read_record
     from beampipe.execution.runs_index import find_run
-    from beampipe.results.exports import export_output
+    from beampipe.results.exports import export_run
     from beampipe.results.result import RunResult
 
     result = RunResult(read_record(find_run(run), trust=trust or None))
     path = output or result.run_dir / f"output.{export_format}"
-    exported = export_output(result.output, path, export_format=export_format)
+    exported = export_run(result, path, export_format=export_format, dataset=dataset)
     click.echo(exported.path)
     for name, reason in exported.skipped.items():
         click.echo(f"not written: {name}: {reason}", err=True)

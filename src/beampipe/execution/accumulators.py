@@ -62,6 +62,11 @@ ADDING_ERRORS = (
     RuntimeError,
 )
 _ATOMS = frozenset({int, float, complex, bool, str, bytes, type(None)})
+_STRUCTURE_FIX = "let the processor return the same structure, types and axes for every chunk"
+_GROWTH_FIX = (
+    "leave out growth=True on axes of numbers: they end elsewhere in every chunk; give them "
+    "limits, and the overflow bins catch what lies outside (categories and integers may grow)"
+)
 _ADDABLE_HINT = (
     "return numbers, strings, lists, sets, NumPy or Awkward arrays, histograms, coffea "
     "accumulators, objects with __add__, or dictionaries of these"
@@ -263,12 +268,22 @@ def _why_histograms_differ(left: Any, right: Any) -> str:
     return ""
 
 
+def _grew_apart(left: Any, right: Any) -> bool:
+    """Whether an axis of numbers grew with the data, so that it ends elsewhere in each chunk."""
+    if not (is_histogram(left) and is_histogram(right)) or left.ndim != right.ndim:
+        return False
+    return any(
+        one != two and (one.traits.growth or two.traits.growth) and one.traits.ordered
+        for one, two in zip(left.axes, right.axes, strict=True)
+    )
+
+
 def _not_addable(left: Any, right: Any, path: Path, reason: str) -> AccumulationError:
     names = type_text(left), type_text(right)
     return AccumulationError(
         f"{path_text(path)} cannot be added: {names[0]} and {names[1]}.",
         why=reason,
-        fix="let the processor return the same structure, types and axes for every chunk",
+        fix=_GROWTH_FIX if _grew_apart(left, right) else _STRUCTURE_FIX,
         path=path_text(path),
         left_type=names[0],
         right_type=names[1],

@@ -266,7 +266,13 @@ class RunResult:
             views, Path(directory or self.run_dir / "plots"), image_format=image_format
         )
 
-    def export(self, path: str | Path, *, format: ExportFormat | None = None) -> Path:  # noqa: A002  the word that people type
+    def export(
+        self,
+        path: str | Path,
+        *,
+        format: ExportFormat | None = None,  # noqa: A002  the word that people type
+        dataset: str | None = None,
+    ) -> Path:
         """Write the output into a file of another format.
 
         Parameters
@@ -275,11 +281,13 @@ class RunResult:
             The file, or the directory for parquet.
         format : {"root", "json", "coffea", "parquet"}, optional
             The path's ending if not given.
+        dataset : str, optional
+            Only the output of this dataset, before `postprocess`.
 
         Returns
         -------
         Path
-            What was written.
+            What was written. Except in coffea files, it says what the run lacks.
 
         Raises
         ------
@@ -287,9 +295,12 @@ class RunResult:
             ``result-export``: nothing in the output can be written in this format. What cannot
             be written while the rest can, is warned of.
         """
-        from beampipe.results.exports import export_output  # uproot, awkward: only when asked
+        from beampipe.results.exports import export_run  # uproot, awkward: only when asked
 
-        exported = export_output(self.output, Path(path), export_format=format)
+        exported = export_run(self, Path(path), export_format=format, dataset=dataset)
+        verdict = self.verdict
+        if verdict.lacks_events:
+            warnings.warn(f"{verdict.headline}: {verdict.sentence}", UserWarning, stacklevel=2)
         if exported.skipped:
             reasons = "; ".join(f"{name} ({why})" for name, why in exported.skipped.items())
             warnings.warn(f"not exported: {reasons}", UserWarning, stacklevel=2)

@@ -9,9 +9,10 @@ from typing import Any
 from beampipe.errors import ExportError
 from beampipe.results.contents import walk_output
 from beampipe.results.exports.exported import Exported, mapped_errors, partial_path
+from beampipe.results.exports.origin import Origin
 
 
-def write_coffea(output: Any, path: Path) -> Exported:
+def write_coffea(output: Any, path: Path, origin: Origin | None = None) -> Exported:
     """Write an output with ``coffea.util.save``.
 
     Parameters
@@ -20,6 +21,8 @@ def write_coffea(output: Any, path: Path) -> Exported:
         The summed output.
     path : Path
         The file; replaced if it is there.
+    origin : mapping, optional
+        Not written: what is in the file is to be added to that of other files.
 
     Returns
     -------
@@ -31,6 +34,7 @@ def write_coffea(output: Any, path: Path) -> Exported:
     ExportError
         ``result-export``: something in the output cannot be pickled.
     """
+    del origin
     from coffea.util import save  # 1 s: not at import
 
     part = partial_path(path)

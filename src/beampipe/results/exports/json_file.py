@@ -13,10 +13,11 @@ from typing import Any
 
 from beampipe.results.contents import is_array, is_histogram, unwrap
 from beampipe.results.exports.exported import Exported, mapped_errors, partial_path
+from beampipe.results.exports.origin import MEMBER, Origin
 from beampipe.results.histograms import as_hist
 
 
-def write_json(output: Any, path: Path) -> Exported:
+def write_json(output: Any, path: Path, origin: Origin | None = None) -> Exported:
     """Write an output into one JSON file.
 
     Parameters
@@ -25,6 +26,8 @@ def write_json(output: Any, path: Path) -> Exported:
         The summed output.
     path : Path
         The file; replaced if it is there.
+    origin : mapping, optional
+        Kept under ``"beampipe_run"``, beside the outputs.
 
     Returns
     -------
@@ -33,6 +36,8 @@ def write_json(output: Any, path: Path) -> Exported:
     """
     encoder = _Encoder()
     tree = encoder.encode(output, ())
+    if origin is not None and isinstance(tree, dict) and isinstance(output, Mapping):
+        tree.setdefault(MEMBER, dict(origin))
     if encoder.written:
         part = partial_path(path)
         with mapped_errors(path):

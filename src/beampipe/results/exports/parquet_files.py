@@ -23,6 +23,7 @@ from beampipe.results.exports.exported import (
     mapped_errors,
     partial_path,
 )
+from beampipe.results.exports.origin import MEMBER, Origin
 from beampipe.results.histograms import as_hist, is_category, is_profile
 
 if TYPE_CHECKING:
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
-def write_parquet(output: Any, path: Path) -> Exported:
+def write_parquet(output: Any, path: Path, origin: Origin | None = None) -> Exported:
     """Write an output into a directory of parquet files.
 
     Parameters
@@ -39,6 +40,8 @@ def write_parquet(output: Any, path: Path) -> Exported:
         The summed output.
     path : Path
         The directory; an older export in it is replaced, anything else is left alone.
+    origin : mapping, optional
+        Kept as a table ``beampipe_run``, one row per dataset.
 
     Returns
     -------
@@ -58,8 +61,20 @@ def write_parquet(output: Any, path: Path) -> Exported:
         )
     tables, skipped = _make_tables(sort_contents(output))
     if tables:
-        _write_directory(tables, path)
+        about = {} if origin is None else {MEMBER: _tabulate_origin(origin)}
+        _write_directory({**tables, **about}, path)
     return Exported(path, tuple(tables), skipped)
+
+
+def _tabulate_origin(origin: Origin) -> Any:
+    import awkward as ak  # see _make_tables
+
+    run = {key: value for key, value in origin.items() if key != "datasets"}
+    rows = [
+        {**{"dataset" if key == "name" else key: value for key, value in row.items()}, "run": run}
+        for row in origin["datasets"]
+    ]
+    return ak.Array(rows or [{"run": run}])
 
 
 def tabulate_histogram(histogram: Any) -> dict[str, NDArray[Any]]:

@@ -7,6 +7,7 @@ axes; arrays belong in parquet.
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 from typing import Any
@@ -18,12 +19,13 @@ from beampipe.results.exports.exported import (
     mapped_errors,
     partial_path,
 )
+from beampipe.results.exports.origin import MEMBER, Origin
 from beampipe.results.histograms import as_hist, is_profile
 
 _MAX_AXES = 3
 
 
-def write_root(output: Any, path: Path) -> Exported:
+def write_root(output: Any, path: Path, origin: Origin | None = None) -> Exported:
     """Write the histograms, cutflows and numbers of an output into one ROOT file.
 
     Parameters
@@ -32,6 +34,8 @@ def write_root(output: Any, path: Path) -> Exported:
         The summed output.
     path : Path
         The file; replaced if it is there.
+    origin : mapping, optional
+        Kept as JSON in a TObjString ``beampipe_run``.
 
     Returns
     -------
@@ -41,7 +45,8 @@ def write_root(output: Any, path: Path) -> Exported:
     contents = sort_contents(output)
     objects, skipped = _convert(contents)
     if objects:
-        _write_file(objects, path)
+        about = [] if origin is None else [Leaf((MEMBER,), json.dumps(dict(origin)))]
+        _write_file([*objects, *about], path)
     return Exported(path, tuple(leaf.name for leaf in objects), skipped)
 
 
