@@ -229,7 +229,7 @@ def test_a_disk_that_is_full_at_the_commit(new_job, monkeypatch):
     def full(*args, **kwargs):
         raise RunStorageError("Cannot write it.", why="the disk is full")
 
-    monkeypatch.setattr("beampipe.execution.ledger.write_segment", full)
+    monkeypatch.setattr("beampipe.execution.ledger.fill_segment", full)
     with pytest.raises(RunStorageError, match="disk is full"):
         start(job)
     monkeypatch.undo()

@@ -18,6 +18,7 @@ from beampipe.errors import (
     RunFormatError,
     TrustError,
 )
+from beampipe.execution.lease import who_am_i
 from beampipe.execution.ledger import Ledger, read_segments
 from beampipe.execution.manifest import DoneChunk, Manifest
 from beampipe.execution.partials import Partial
@@ -32,7 +33,7 @@ from beampipe.execution.record_reader import (
     sum_segments,
     write_result,
 )
-from beampipe.execution.run_directory import create_run_directory, who_am_i
+from beampipe.execution.run_directory import create_run_directory
 from beampipe.execution.storage import write_json
 
 
@@ -133,7 +134,7 @@ def test_a_run_without_any_segment(directory):
 
 def test_a_run_whose_driver_lives_is_running(directory, commit, make_partial):
     commit(make_partial(0), status="incomplete")
-    lease = {**who_am_i(), "driver": "x", "time": time.time()}
+    lease = {**who_am_i(), "host": "elsewhere", "driver": "x", "time": time.time()}
     write_json(directory.lease_file, lease)
     assert read_summary(directory.path).status == read_record(directory.path).status == "running"
 
@@ -182,10 +183,10 @@ def test_a_damaged_plan_is_said(directory, text):
 
 
 def test_a_plan_of_another_version_is_said_by_its_own_error(directory, plan):
-    assert read_plan(directory) == plan
+    assert read_plan(directory, {}) == plan
     write_json(directory.plan_file, plan_to_json(plan) | {"version": 99})
     with pytest.raises(PlanFormatError, match="99"):
-        read_plan(directory)
+        read_plan(directory, {})
 
 
 def test_a_newer_segment_is_refused(directory, commit, make_partial):

@@ -1,7 +1,7 @@
 import errno
+import hashlib
 import json
 import os
-import socket
 
 import pytest
 
@@ -11,12 +11,10 @@ from beampipe.errors import (
     RunFormatError,
     RunStorageError,
 )
-from beampipe.execution import run_directory as module
 from beampipe.execution.run_directory import (
     RunDirectory,
     create_run_directory,
     open_run_directory,
-    who_am_i,
 )
 
 RUN = {"run_id": "1", "name": "Z → µµ", "created": "2026-11-20", "beampipe": "0.1"}
@@ -31,7 +29,11 @@ def test_a_run_is_made_and_found_again(tmp_path):
     made = create(path)
     found, data = open_run_directory(path)
     assert found == made == RunDirectory(path)
-    assert data == {"format": "beampipe-run", "version": 1, **RUN}
+    digests = {
+        name: hashlib.sha256((path / name).read_bytes()).hexdigest()
+        for name in ("plan.json", "processor.pkl")
+    }
+    assert data == {"format": "beampipe-run", "version": 1, **RUN, "sha256": digests}
     assert json.loads(made.plan_file.read_bytes()) == {"µ": 1}
     assert made.processor_file.read_bytes() == b"pickle"
     assert {entry.name for entry in path.iterdir()} == {
@@ -154,10 +156,3 @@ def test_another_format_names_its_writer(tmp_path, change):
     made.run_file.write_text(json.dumps(data))
     with pytest.raises(RunFormatError, match=r"written by Beampipe 9\.9"):
         open_run_directory(made.path)
-
-
-def test_a_process_is_named_so_that_its_number_may_be_used_again():
-    me = who_am_i()
-    assert me["host"] == socket.gethostname()
-    assert me["pid"] == os.getpid()
-    assert me["begun"] == module.psutil.Process().create_time()

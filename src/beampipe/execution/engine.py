@@ -29,7 +29,7 @@ from beampipe.execution.budgets import BudgetTally, FailureBudget
 from beampipe.execution.bundles import RunContext
 from beampipe.execution.dispatch import Dispatcher
 from beampipe.execution.driver import Driver, DriverOptions, stopped_on_errors
-from beampipe.execution.ledger import Ledger, read_segments
+from beampipe.execution.ledger import Ledger
 from beampipe.execution.meter import Meter
 from beampipe.execution.own_code import users_code_importable
 from beampipe.execution.pool import Pool
@@ -47,12 +47,13 @@ from beampipe.execution.record_reader import (
 )
 from beampipe.execution.run_directory import (
     RunDirectory,
+    check_member,
     create_run_directory,
     open_run_directory,
 )
 from beampipe.execution.segments import Segment
 from beampipe.execution.shipping import pickle_processor
-from beampipe.execution.storage import write_json
+from beampipe.execution.storage import dump_sealed, storage_errors, write_atomic
 
 WORKER_STAGES = ("open", "read", "process", "add")
 DRIVER_STAGES = ("pull", "commit")
@@ -131,17 +132,25 @@ def load_job(path: Path) -> Job:
             "any code",
             fix="copy the directory and look at it, or run the analysis anew",
         )
-    context: RunContext = cloudpickle.loads(directory.processor_file.read_bytes())
+    context = _load_context(directory, run)
     processor, _ = cloudpickle.loads(context.payload)
     return Job(
         directory=directory,
         run_id=run["run_id"],
         name=run["name"],
-        plan=read_plan(directory),
+        plan=read_plan(directory, run),
         context=context,
         processor=processor,
         options=run.get("options", {}),
     )
+
+
+def _load_context(directory: RunDirectory, run: Mapping[str, Any]) -> RunContext:
+    with storage_errors(directory.processor_file, verb="read"):
+        packed = directory.processor_file.read_bytes()
+    check_member(run, directory.processor_file, packed)  # before anything in it is believed
+    context: RunContext = cloudpickle.loads(packed)
+    return context
 
 
 def execute(
@@ -180,7 +189,8 @@ def execute(
         _drive(job, pool, ledger, options, notify, _Clock(begun, stages_s or {}))
     finally:
         ledger.release()
-    return read_record(job.directory.path, trust=True)
+    # What the ledger holds was checked when it was taken, or written since: not all over again.
+    return read_record(job.directory.path, trust=True, segments=ledger.segments())
 
 
 def check_files(plan: Plan, options: DriverOptions, **facts: Any) -> None:
@@ -215,7 +225,7 @@ class _Clock:
 def _drive(
     job: Job, pool: Pool, ledger: Ledger, options: DriverOptions, notify: Notify, clock: _Clock
 ) -> None:
-    before = list(read_segments(job.directory, job.run_id))
+    before = ledger.segments()
     tally = tally_manifests(segment.manifest for segment in before)
     driver = _make_driver(job, pool, ledger, options, notify, tally)
     status = "failed"
@@ -223,7 +233,7 @@ def _drive(
     try:
         driver.run()
         ledger.confirm()
-        status = _finish(job, options)
+        status = _finish(job, ledger, options)
     except KeyboardInterrupt as error:
         status = "interrupted"
         raise interrupted(job.directory.path) from error
@@ -235,8 +245,8 @@ def _drive(
         metrics = _metrics(driver, pool, clock)
         try:
             if not is_overtaken:  # how the run ends is for the other driver to tell
-                write_outcome(job, before, status=status, metrics=metrics, driver=ledger.driver)
-        except RunStorageError as error:
+                write_outcome(job, ledger, before, status=status, metrics=metrics)
+        except (RunHeldError, RunStorageError) as error:
             # On a full disk the outcome cannot be written either, and it can be lost; what
             # ended the run must not be hidden by that.
             if status in {"complete", "incomplete"}:
@@ -279,14 +289,15 @@ def missing_chunks(plan: Plan, tally: Tally) -> Iterator[Chunk]:
             yield chunk
 
 
-def _finish(job: Job, options: DriverOptions) -> str:
+def _finish(job: Job, ledger: Ledger, options: DriverOptions) -> str:
     """Sum the ledger up, let the processor finish, keep the result; say how it ended."""
-    segments = list(read_segments(job.directory, job.run_id))
+    segments = ledger.segments()
     tally = tally_manifests(segment.manifest for segment in segments)
     is_complete = account(job.plan, tally).is_complete
     with users_code_importable(job.processor.origin):  # `resume` may start in any folder
         by_dataset = sum_segments(segments, trust=True)
     output = _postprocess(job.processor, add_datasets(by_dataset))
+    ledger.confirm()  # adding up may have taken long, and the result be another's by now
     write_result(job.directory, segments, output, by_dataset)
     failed = [failure for dataset in tally.values() for failure in dataset.failed.values()]
     if failed and options.on_error == "stop":
@@ -306,25 +317,26 @@ def _postprocess(processor: Processor, output: Any) -> Any:
 
 
 def write_outcome(
-    job: Job, before: list[Segment], *, status: str, metrics: Mapping[str, Any], driver: str
+    job: Job, ledger: Ledger, before: list[Segment], *, status: str, metrics: Mapping[str, Any]
 ) -> None:
     """Record how a driver ended."""
-    reused = [segment.number for segment in before]
-    segments = list(read_segments(job.directory, job.run_id))
+    reused = {segment.number for segment in before}
+    segments = ledger.segments()
     tally = tally_manifests(
         (segment.manifest for segment in segments if segment.number not in reused),
         reused=(segment.manifest for segment in segments if segment.number in reused),
     )
     outcome = {
         "status": status,
-        "driver": driver,
+        "driver": ledger.driver,
         "wall_s": metrics["wall_s"],
         "metrics": metrics,
         "accounting": account(job.plan, tally).to_json(),
         "failures": [asdict(failure) for failure in list_failures(job.plan, tally)],
-        "reused_segments": reused,
+        "reused_segments": sorted(reused),
     }
-    write_json(job.directory.outcome_file, outcome)
+    ledger.confirm()
+    write_atomic(job.directory.outcome_file, dump_sealed(outcome, indent=1))
 
 
 def _metrics(driver: Driver, pool: Pool, clock: _Clock) -> dict[str, Any]:

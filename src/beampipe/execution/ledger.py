@@ -10,30 +10,37 @@ are never taken away.
 from __future__ import annotations
 
 import contextlib
-import json
 import time
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-import psutil
-
-from beampipe.errors import RunHeldError, RunStorageError
+from beampipe.errors import RunStorageError
+from beampipe.execution.claims import (
+    claim_path,
+    last_claim,
+    list_claims,
+    may_count,
+    numbers_among,
+    read_claims,
+    void_path,
+)
+from beampipe.execution.lease import Lease, check_lease, held_by, read_object, who_am_i
 from beampipe.execution.partials import Partial
-from beampipe.execution.run_directory import RunDirectory, who_am_i
-from beampipe.execution.segments import Segment, read_segment, write_segment
-from beampipe.execution.storage import create_exclusive, dump_json, write_json
+from beampipe.execution.run_directory import RunDirectory
+from beampipe.execution.segments import Segment, fill_segment, read_segment
+from beampipe.execution.storage import (
+    create_exclusive,
+    dump_sealed,
+    hidden,
+    list_folder,
+    open_hidden,
+    publish,
+    storage_errors,
+    sync_directory,
+)
 
-LEASE_S = 60.0
-_HEARTBEAT_S = 10.0
-# Clocks are set now and then, and the time when a process began moves with them.
-_SAME_BEGIN_S = 60.0
-
-
-def claim_name(number: int) -> str:
-    """The name of a claim file."""
-    return f"{number:06d}"
+_OVERTAKEN = "it claimed the next segment first"
 
 
 def segment_name(number: int) -> str:
@@ -45,25 +52,19 @@ def read_segments(directory: RunDirectory, run_id: str) -> Iterator[Segment]:
     """Go through the segments that count, in their order.
 
     Torn, foreign, unclaimed and void ones are passed over.
+
+    Raises
+    ------
+    RunStorageError
+        ``run-storage``: they cannot be read now, so nobody can say what counts.
     """
-    for number in _numbers(directory.segments, ".zip"):
-        name = claim_name(number)
-        claim = directory.claims / name
-        if not claim.exists() or _void_mark(directory, number).exists():
-            continue
+    # In this order: a mark is made before anything is committed in place of what it voids.
+    written = numbers_among(list_folder(directory.segments), ".zip")
+    claimed, void = list_claims(directory)
+    for number in sorted(set(written).intersection(claimed) - void):
         segment = read_segment_if_whole(directory, run_id, number)
         if segment is not None:
             yield segment
-
-
-def _numbers(folder: Path, suffix: str = "") -> list[int]:
-    """The numbers for which a folder has a file, in their order."""
-    stems = (path.name.removesuffix(suffix) for path in folder.glob(f"[0-9]*{suffix}"))
-    return sorted({int(stem) for stem in stems if stem.isascii() and stem.isdecimal()})
-
-
-def _void_mark(directory: RunDirectory, number: int) -> Path:
-    return directory.claims / f"{claim_name(number)}.void"
 
 
 def read_segment_if_whole(directory: RunDirectory, run_id: str, number: int) -> Segment | None:
@@ -80,15 +81,17 @@ class Ledger:
     directory: RunDirectory
     run_id: str
     driver: str
+    _lease: Lease
     _next: int = 0
     _is_used: bool = False
-    _beat: float = field(default=0.0)
+    _known: list[Segment] | None = None
 
     @classmethod
     def take(cls, directory: RunDirectory, *, run_id: str, driver: str) -> Ledger:
         """Become the run's driver.
 
-        What is to be done may be found out only afterwards: until now others could commit.
+        What is to be done may be found out only afterwards (see `segments`): until now others
+        could commit.
 
         Raises
         ------
@@ -98,31 +101,50 @@ class Ledger:
             ``run-storage``: the directory cannot be written.
         """
         check_lease(directory, driver)
-        ledger = cls(directory, run_id, driver)
-        claimed = _numbers(directory.claims)
-        own = max(claimed, default=0) + 1
-        ledger._claim(own)
-        # From here on the former driver, if it lives, cannot commit another segment. The one
-        # that it may have been writing counts if it is there now, and never if it is not.
-        claimants = _read_claimants(directory, [*claimed, own])
-        for number in claimed:
-            mark = _void_mark(directory, number)
-            if not mark.exists() and not (
-                (number + 1 == own or _is_undisputed(number, claimants))
-                and read_segment_if_whole(directory, run_id, number)
-            ):
-                create_exclusive(mark, dump_json({"by": driver, **who_am_i()}))
+        ledger = cls(directory, run_id, driver, Lease(directory, driver))
+        # Before the claim: a driver that takes over after this one may have begun some, too.
+        left_over = _list_hidden(directory.segments)
+        ledger._claim(last_claim(directory) + 1)
+        # From here on the former driver, if it lives, cannot commit another segment. What it
+        # may have been writing counts if it is there now, and never if it is not.
+        ledger._known = ledger._settle(ledger._next)
+        for path in left_over:
+            with contextlib.suppress(OSError):
+                path.unlink()
         ledger.heartbeat()
         return ledger
 
-    def _claim(self, number: int) -> None:
-        path = self.directory.claims / claim_name(number)
-        claim = {**who_am_i(), "driver": self.driver, "time": time.time()}
-        is_new = create_exclusive(path, dump_json(claim))
-        # One's own claim is met again when a commit was interrupted right after it.
-        if not is_new and _read_object(path).get("driver") != self.driver:
-            raise _held(path, "it claimed the next segment first")
-        self._next, self._is_used = number, False
+    def _settle(self, own: int) -> list[Segment]:
+        """Decide for good which of the segments before one's own count."""
+        # A former driver that was killed may have left names that no power cut may take back
+        # once they count.
+        with storage_errors(self.directory.segments):
+            sync_directory(self.directory.segments)
+        claimed, void = list_claims(self.directory)
+        claims = read_claims(self.directory, [number for number in claimed if number <= own])
+        segments, is_marked = [], False
+        for number in claims.keys() - void - {own}:
+            segment = None
+            if may_count(number, claims, own=own):
+                segment = read_segment_if_whole(self.directory, self.run_id, number)
+            if segment is not None:
+                segments.append(segment)
+                continue
+            mark = dump_sealed({"by": self.driver, **who_am_i()})
+            is_marked |= create_exclusive(void_path(self.directory, number), mark, sync=False)
+        if is_marked:
+            with storage_errors(self.directory.claims):
+                sync_directory(self.directory.claims)
+        return sorted(segments, key=lambda segment: segment.number)
+
+    def segments(self) -> list[Segment]:
+        """All that counts: what was there and whole when this driver came, and what it committed.
+
+        Nothing is read again, except after a commit that failed on the way.
+        """
+        if self._known is None:
+            self._known = list(read_segments(self.directory, self.run_id))
+        return list(self._known)
 
     def commit(self, partial: Partial) -> int:
         """Write one segment, then claim the next.
@@ -134,6 +156,58 @@ class Ledger:
 
         Raises
         ------
+        RunHeldError, RunStorageError
+            As `commit_all`.
+        """
+        (segment,) = self.commit_all([partial])
+        return segment.number
+
+    def adopt(self, segment: Segment) -> int:
+        """Take a segment of another run into this one, with its value as it lies there.
+
+        The value is copied undecoded and its checksums are held against the bytes on the way. The
+        manifest says under ``origin`` where it comes from. What failed there is left out: it
+        is to be tried again.
+
+        Returns
+        -------
+        int
+            The number of the segment in this run.
+
+        Raises
+        ------
+        RunHeldError, RunStorageError
+            As `commit_all`.
+        LedgerError
+            ``run-ledger``: the segment is not whole any more, or holds no events.
+        TrustError
+            ``run-trust``: others may write to it. Nothing of theirs gets into a run that is
+            the user's own, where pickles are loaded unasked.
+        """
+        (adopted,) = self.commit_all([segment])
+        return adopted.number
+
+    def commit_all(self, entries: Iterable[Partial | Segment]) -> list[Segment]:
+        """Write several segments, then claim the next.
+
+        Each is a commit of its own, that counts or does not, and together they cost little more
+        than one: their numbers are claimed before the first one gets its name, and folders are
+        synced once. Entries are asked for one by one, and let go as soon as they are written.
+
+        Whatever goes wrong, an entry that was given must not be given again: it may be there.
+
+        Parameters
+        ----------
+        entries : iterable of Partial or Segment
+            Values to be written, and segments of other runs (see `adopt`).
+
+        Returns
+        -------
+        list of Segment
+            In the order of the entries.
+
+        Raises
+        ------
         RunHeldError
             ``run-held``: another driver has taken the run over; this one must stop.
         RunStorageError
@@ -141,13 +215,65 @@ class Ledger:
         """
         if self._is_used:  # the last commit failed on the way
             self._claim(self._next + 1)
-        # Whatever happens now, nothing is ever written under this number again.
-        number, self._is_used = self._next, True
-        path = self.directory.segments / segment_name(number)
-        write_segment(path, run_id=self.run_id, number=number, partial=partial)
-        self._claim(number + 1)
+        try:
+            with contextlib.ExitStack() as unnamed:
+                written = self._write_hidden(entries, unnamed)
+                if not written:
+                    return []
+                # Whatever happens now, nothing is ever written under these numbers again.
+                known, self._known, self._is_used = self._known, None, True
+                last = written[-1][0].number
+                self._claim_up_to(last)
+                for segment, temporary in written:
+                    publish(temporary, segment.path)
+                with storage_errors(self.directory.segments):
+                    sync_directory(self.directory.segments)
+        except RunStorageError:
+            # One whose files were swept away by its successor hears of that.
+            with contextlib.suppress(RunStorageError):
+                self.confirm()
+            raise
+        self._claim(last + 1)
+        segments = [segment for segment, _ in written]
+        self._known = None if known is None else [*known, *segments]
         self.heartbeat()
-        return number
+        return segments
+
+    def _write_hidden(
+        self, entries: Iterable[Partial | Segment], unnamed: contextlib.ExitStack
+    ) -> list[tuple[Segment, Path]]:
+        """Write segments that have no names yet; they go away if `unnamed` is left by an error."""
+        written: list[tuple[Segment, Path]] = []
+        for number, entry in enumerate(entries, start=self._next):
+            temporary = unnamed.enter_context(hidden(self.directory.segments))
+            path = self.directory.segments / segment_name(number)
+            with open_hidden(temporary, path) as stream:
+                segment = fill_segment(stream, entry, path=path, run_id=self.run_id, number=number)
+            written.append((segment, temporary))
+            self.heartbeat()
+        return written
+
+    def _claim(self, number: int) -> None:
+        self._claim_exclusively(number, {})
+        self._next, self._is_used = number, False
+
+    def _claim_up_to(self, last: int) -> None:
+        """Claim the numbers of a commit after its first, before any of its segments has a name."""
+        first = self._next
+        for number in range(first + 1, last + 1):
+            self._claim_exclusively(number, {"first": first, "last": last}, sync=False)
+            self._next = number
+        if last > first:
+            with storage_errors(self.directory.claims):
+                sync_directory(self.directory.claims)
+
+    def _claim_exclusively(self, number: int, more: dict[str, int], *, sync: bool = True) -> None:
+        path = claim_path(self.directory, number)
+        claim = {**who_am_i(), "driver": self.driver, "time": time.time(), **more}
+        is_new = create_exclusive(path, dump_sealed(claim), sync=sync)
+        # One's own claim is met again when a commit was interrupted right after it.
+        if not is_new and read_object(path).get("driver") != self.driver:
+            raise held_by(path, _OVERTAKEN)
 
     def confirm(self) -> None:
         """Make sure that nobody has taken the run over; one with nothing to commit has not heard.
@@ -157,117 +283,25 @@ class Ledger:
         RunHeldError
             ``run-held``: another driver has; how the run ends is for that one to tell.
         """
-        path = self.directory.claims / claim_name(max(_numbers(self.directory.claims), default=0))
-        if _read_object(path).get("driver", self.driver) != self.driver:
-            raise _held(path, "it claimed the next segment first")
+        path, is_named = None, False
+        for number in range(self._next + 1, last_claim(self.directory) + 1):
+            driver = read_object(claim_path(self.directory, number)).get("driver", "")
+            if driver != self.driver and (driver or not is_named):
+                path, is_named = claim_path(self.directory, number), bool(driver)
+        # One without a name may be its own, of a commit that was interrupted or met a full disk.
+        if path is not None and (is_named or not self._is_used):
+            raise held_by(path, _OVERTAKEN)
 
     def heartbeat(self) -> None:
         """Say that this driver lives; at most every few seconds."""
-        now = time.time()
-        if now - self._beat >= _HEARTBEAT_S:
-            self._beat = now
-            lease = {**who_am_i(), "driver": self.driver, "time": now}
-            # The lease is a courtesy; the claims decide, and they tell of a full disk.
-            with contextlib.suppress(RunStorageError):
-                write_json(self.directory.lease_file, lease)
+        self._lease.heartbeat()
 
     def release(self) -> None:
         """Let the next driver in without a wait."""
-        if _read_object(self.directory.lease_file).get("driver") == self.driver:
-            with contextlib.suppress(OSError):  # it runs out by itself
-                self.directory.lease_file.unlink()
+        self._lease.release()
 
 
-def _read_claimants(directory: RunDirectory, numbers: Iterable[int]) -> dict[int, Any]:
-    """Who claimed each of these numbers."""
-    claimants: dict[int, Any] = {}
-    for number in numbers:
-        claim = _read_object(directory.claims / claim_name(number))
-        # Empty where the claimant was killed, or found the disk full, in that very moment. As
-        # a rule that is the one who made the claim before.
-        claimants[number] = claim.get("driver", claimants.get(number - 1))
-    return claimants
-
-
-def _is_undisputed(number: int, claimants: Mapping[int, Any]) -> bool:
-    """Whether none of those who took the run over since may still void a segment.
-
-    One that took over, saw no segment yet, and was stopped before it made its mark, may make
-    it when it wakes up. Where that is possible the segment is better void at once, for all.
-    """
-    following = claimants.get(number + 1)
-    return (
-        following == claimants[number]  # its driver went on: it is whole, for everyone
-        or following == claimants.get(number + 2)  # who took over has committed, so had looked
-    )
-
-
-def last_driver(directory: RunDirectory) -> str | None:
-    """Who made the last claim; None where nobody can say."""
-    number = max(_numbers(directory.claims), default=0)
-    driver = _read_object(directory.claims / claim_name(number)).get("driver")
-    return driver if isinstance(driver, str) else None
-
-
-def check_lease(directory: RunDirectory, driver: str) -> None:
-    """Leave a run alone whose driver is alive.
-
-    This is a courtesy, and serves the message; what keeps two drivers apart are the claims.
-
-    Raises
-    ------
-    RunHeldError
-        ``run-held``
-    """
-    lease = _read_object(directory.lease_file)
-    if lease.get("driver") != driver and is_held(directory):
-        age_s = time.time() - _number(lease.get("time"))
-        raise _held(directory.lease_file, f"it was last heard of {age_s:.0f} s ago")
-
-
-def is_held(directory: RunDirectory) -> bool:
-    """Whether a driver seems to be at work on the run, here or on another host."""
-    lease = _read_object(directory.lease_file)
-    if not lease:
-        return False
-    if lease.get("host") == who_am_i()["host"]:
-        return _is_alive(lease)
-    # A clock that goes wrong by more than that must not lock a run up for ever.
-    return abs(time.time() - _number(lease.get("time"))) <= LEASE_S
-
-
-def _is_alive(lease: Mapping[str, Any]) -> bool:
-    """Whether the process lives, and is not another one that was given its number."""
-    try:
-        process = psutil.Process(int(_number(lease.get("pid", -1))))
-        begun = process.create_time()
-        is_ended = process.status() == psutil.STATUS_ZOMBIE
-    except psutil.AccessDenied:
-        return True
-    except (psutil.Error, ValueError, OverflowError):
-        return False
-    return not is_ended and abs(begun - _number(lease.get("begun", begun))) <= _SAME_BEGIN_S
-
-
-def _number(value: Any) -> float:
-    return float(value) if isinstance(value, (int, float)) else 0.0
-
-
-def _read_object(path: Path) -> dict[str, Any]:
-    """What a claim or lease says; empty where it is torn or not there."""
-    try:
-        data = json.loads(path.read_bytes())
-    except (OSError, ValueError):
-        return {}
-    return data if isinstance(data, dict) else {}
-
-
-def _held(path: Path, why: str) -> RunHeldError:
-    holder = _read_object(path)
-    who = f"process {holder.get('pid', '?')} on {holder.get('host', 'an unknown host')}"
-    return RunHeldError(
-        f"Another driver holds this run: {who}.",
-        why=why,
-        fix="let it finish or end that process, then `beampipe resume` the run",
-        holder=holder,
-    )
+def _list_hidden(folder: Path) -> list[Path]:
+    """What drivers that were killed, or are overtaken soon, have begun to write."""
+    names = list_folder(folder)
+    return [folder / name for name in names if name.startswith(".") and name.endswith(".tmp")]

@@ -115,9 +115,14 @@ class Manifest:
         """The form it has in a segment."""
         return {
             "dataset": self.dataset,
-            "done": [list(chunk) for chunk in self.done],
-            "failed": [asdict(chunk) for chunk in self.failed],
-            **({"split": [list(chunk) for chunk in self.split]} if self.split else {}),
+            # Numbers of NumPy would be written as text, and nobody could read the segment.
+            "done": [[chunk.uuid, *map(int, chunk[1:])] for chunk in self.done],
+            "failed": [_failed_to_json(chunk) for chunk in self.failed],
+            **(
+                {"split": [[one.uuid, int(one.k), int(one.pieces)] for one in self.split]}
+                if self.split
+                else {}
+            ),
         }
 
     @classmethod
@@ -129,6 +134,11 @@ class Manifest:
             failed=tuple(FailedChunk(**row) for row in data["failed"]),
             split=tuple(SplitChunk(*row) for row in data.get("split", ())),
         )
+
+
+def _failed_to_json(chunk: FailedChunk) -> dict[str, Any]:
+    numbers = {name: int(getattr(chunk, name)) for name in ("k", "n", "start", "stop", "attempt")}
+    return {**asdict(chunk), **numbers}
 
 
 def _place(chunk: FailedChunk) -> tuple[str, int, int]:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
-import stat
 import zipfile
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -23,14 +21,16 @@ from beampipe.execution.accounting import (
     tally_manifests,
 )
 from beampipe.execution.accumulators import add_into, copy_output, take_output
+from beampipe.execution.claims import last_driver
 from beampipe.execution.encoding import read_value, write_value
-from beampipe.execution.ledger import is_held, last_driver, read_segments
+from beampipe.execution.lease import is_held
+from beampipe.execution.ledger import read_segments
 from beampipe.execution.manifest import join_manifests
 from beampipe.execution.own_code import users_code_importable
 from beampipe.execution.record import RunRecord
-from beampipe.execution.run_directory import RunDirectory, open_run_directory
+from beampipe.execution.run_directory import RunDirectory, check_member, open_run_directory
 from beampipe.execution.segments import TORN, Segment
-from beampipe.execution.storage import dump_json, open_atomic
+from beampipe.execution.storage import dump_json, is_own, load_sealed, open_atomic
 
 RESULT_FORMAT = "beampipe-result"
 RESULT_VERSION = 1
@@ -61,30 +61,22 @@ def is_own_directory(path: Path) -> bool:
     directory = RunDirectory(path)
     parts = [path, directory.segments, directory.processor_file, directory.result_file]
     parts += directory.segments.glob("*.zip")
-    return all(map(_is_own, parts))
+    return all(map(is_own, parts))
 
 
-def _is_own(path: Path) -> bool:
-    try:
-        status = path.stat()
-    except FileNotFoundError:
-        return True
-    except OSError:
-        return False
-    return status.st_uid == os.getuid() and not status.st_mode & (stat.S_IWGRP | stat.S_IWOTH)
-
-
-def read_plan(directory: RunDirectory) -> Plan:
+def read_plan(directory: RunDirectory, run: Mapping[str, Any]) -> Plan:
     """Read the plan of a run.
 
     Raises
     ------
     NotARunError
-        ``run-not-found``: the plan is not there or is damaged.
+        ``run-not-found``: the plan is not there, or not what it was when the run began.
     """
     try:
-        return plan_from_json(json.loads(directory.plan_file.read_bytes()))
-    except PlanFormatError:
+        text = directory.plan_file.read_bytes()
+        check_member(run, directory.plan_file, text)
+        return plan_from_json(json.loads(text))
+    except (NotARunError, PlanFormatError):
         raise
     except (OSError, AttributeError, ValueError) as error:
         raise NotARunError(
@@ -97,10 +89,10 @@ def read_plan(directory: RunDirectory) -> Plan:
 def read_outcome(directory: RunDirectory) -> dict[str, Any]:
     """What the last driver left; empty while it is at work, or when it was killed."""
     try:
-        outcome = json.loads(directory.outcome_file.read_bytes())
+        outcome = load_sealed(directory.outcome_file.read_bytes())
     except (OSError, ValueError):
         return {}
-    if not isinstance(outcome, dict) or outcome.get("driver") != last_driver(directory):
+    if outcome.get("driver") != last_driver(directory):
         return {}  # of an earlier driver, and the ledger went on since
     return outcome
 
@@ -121,7 +113,7 @@ def read_summary(run_dir: Path) -> RunSummary:
     if accounting is None:
         segments = read_segments(directory, run["run_id"])
         tally = tally_manifests(segment.manifest for segment in segments)
-        accounting = account(read_plan(directory), tally)
+        accounting = account(read_plan(directory, run), tally)
     return RunSummary(
         run_dir=run_dir,
         run_id=run["run_id"],
@@ -171,15 +163,19 @@ def read_failures(run_dir: Path) -> tuple[Failure, ...]:
     directory, run = open_run_directory(run_dir)
     segments = read_segments(directory, run["run_id"])
     tally = tally_manifests(segment.manifest for segment in segments)
-    return list_failures(read_plan(directory), tally)
+    return list_failures(read_plan(directory, run), tally)
 
 
-def read_record(run_dir: Path, *, trust: bool | None = None) -> RunRecord:
+def read_record(
+    run_dir: Path, *, trust: bool | None = None, segments: list[Segment] | None = None
+) -> RunRecord:
     """Read a run with its values.
 
     Parameters
     ----------
     run_dir : Path
+    segments : list of Segment, optional
+        All that count, where the caller has read and checked them already.
     trust : bool, optional
         Load values that need pickle. By default only from a directory that is the user's own
         and that no one else may write to.
@@ -193,8 +189,9 @@ def read_record(run_dir: Path, *, trust: bool | None = None) -> RunRecord:
     """
     directory, run = open_run_directory(run_dir)
     trust = is_own_directory(run_dir) if trust is None else trust
-    plan = read_plan(directory)
-    segments = list(read_segments(directory, run["run_id"]))
+    plan = read_plan(directory, run)
+    if segments is None:
+        segments = list(read_segments(directory, run["run_id"]))
     outcome = read_outcome(directory)
     reused = set(outcome.get("reused_segments", []))
     tally = tally_manifests(

@@ -3,20 +3,27 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import json
 import os
 import shlex
-import socket
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import psutil
-
 from beampipe.errors import NotARunError, RunDirectoryExistsError
 from beampipe.execution.segments import check_version
-from beampipe.execution.storage import DIRECTORY_MODE, storage_errors, write_atomic, write_json
+from beampipe.execution.storage import (
+    DIRECTORY_MODE,
+    dump_json,
+    dump_sealed,
+    load_sealed,
+    make_folder,
+    storage_errors,
+    sync_directory,
+    write_atomic,
+)
 
 FORMAT = "beampipe-run"
 VERSION = 1
@@ -85,10 +92,42 @@ def create_run_directory(
     """
     directory = RunDirectory(path)
     with storage_errors(path), _undone_on_error(directory):
+        packed_plan = dump_json(plan, indent=1)
         write_atomic(directory.processor_file, processor, mode=_PRIVATE)
-        write_json(directory.plan_file, plan)
-        write_json(directory.run_file, {"format": FORMAT, "version": VERSION, **run})
+        write_atomic(directory.plan_file, packed_plan)
+        written = {directory.plan_file: packed_plan, directory.processor_file: processor}
+        digests = {path.name: hashlib.sha256(text).hexdigest() for path, text in written.items()}
+        data = {"format": FORMAT, "version": VERSION, **run, "sha256": digests}
+        write_atomic(directory.run_file, dump_sealed(data, indent=1))
     return directory
+
+
+def check_member(data: Mapping[str, Any], path: Path, text: bytes) -> None:
+    """Make sure that a file is still as it was when the run began.
+
+    Parameters
+    ----------
+    data : mapping
+        The run's `run.json`.
+    path : Path
+        ``plan.json`` or ``processor.pkl``.
+    text : bytes
+        What was read from it.
+
+    Raises
+    ------
+    NotARunError
+        ``run-not-found``: it was damaged or changed.
+    """
+    digests = data.get("sha256", {})
+    expected = digests.get(path.name) if isinstance(digests, dict) else None
+    if expected is not None and hashlib.sha256(text).hexdigest() != expected:
+        raise NotARunError(
+            f"The {path.stem} of {path.parent} cannot be read.",
+            why=f"{path.name} is not what the run began with: its SHA-256 is not the one in "
+            "run.json, so it was damaged or changed",
+            fix="bring it back from a copy, or run the analysis again; the segments are untouched",
+        )
 
 
 @contextlib.contextmanager
@@ -98,15 +137,15 @@ def _undone_on_error(directory: RunDirectory) -> Iterator[None]:
     Otherwise a full disk would leave something behind that stands in the way of the next try.
     """
     path = directory.path
-    path.parent.mkdir(parents=True, exist_ok=True)
     made = []
     try:
         try:
-            path.mkdir(DIRECTORY_MODE)
+            make_folder(path)
             made.append(path)
         except FileExistsError as error:
             if not path.is_dir() or any(path.iterdir()):
                 raise _already_there(path) from error
+            sync_directory(path.parent)  # who made it may have left that to others
         for folder in (directory.claims, directory.segments):
             try:
                 folder.mkdir(DIRECTORY_MODE)
@@ -117,7 +156,7 @@ def _undone_on_error(directory: RunDirectory) -> Iterator[None]:
     except BaseException:
         with contextlib.suppress(OSError):
             if directory.claims in made:
-                for file in (directory.processor_file, directory.plan_file, directory.run_file):
+                for file in (directory.run_file, directory.plan_file, directory.processor_file):
                     file.unlink(missing_ok=True)
             for folder in reversed(made):
                 folder.rmdir()
@@ -125,17 +164,32 @@ def _undone_on_error(directory: RunDirectory) -> Iterator[None]:
 
 
 def _already_there(path: Path) -> RunDirectoryExistsError:
-    is_run = (path / "run.json").exists()
     quoted = shlex.quote(str(path))
-    fix = (
-        f"`beampipe resume {quoted}` goes on with it, `beampipe show {quoted}` tells what it "
-        "holds; for a new run choose another --run-dir"
-        if is_run
-        else "choose another --run-dir, or an empty directory"
-    )
-    what = "a run" if is_run else "something else"
+    what, fix = "something else", "choose another --run-dir, or an empty directory"
+    if (path / "run.json").exists():
+        what = "a run"
+        fix = (
+            f"`beampipe resume {quoted}` goes on with it, `beampipe show {quoted}` tells what it "
+            "holds; for a new run choose another --run-dir"
+        )
+    elif path.is_dir() and _is_half_made(path):
+        what = "the beginning of a run that never began, or is being laid out right now"
+        fix = f"if nobody is at it, remove it (`rm -r {quoted}`); nothing was done in it"
     return RunDirectoryExistsError(
         f"The run directory {path} is there already.", why=f"it holds {what}", fix=fix
+    )
+
+
+def _is_half_made(path: Path) -> bool:
+    """Whether there is only what comes before a `run.json`, and no work."""
+    directory = RunDirectory(path)
+    folders = {directory.claims, directory.segments}
+    files = {directory.plan_file, directory.processor_file}
+    return all(
+        entry in files
+        or (entry.name.startswith(".") and entry.suffix == ".tmp")
+        or (entry in folders and not any(entry.iterdir()))
+        for entry in path.iterdir()
     )
 
 
@@ -151,7 +205,8 @@ def open_run_directory(path: Path) -> tuple[RunDirectory, dict[str, Any]]:
     """
     directory = RunDirectory(path)
     try:
-        data = json.loads(directory.run_file.read_bytes())
+        text = directory.run_file.read_bytes()
+        data = json.loads(text)
     except (OSError, ValueError) as error:
         why = f"{error}" if os.path.lexists(path) else "there is no such directory"
         raise NotARunError(
@@ -161,7 +216,16 @@ def open_run_directory(path: Path) -> tuple[RunDirectory, dict[str, Any]]:
         ) from error
     if not isinstance(data, dict) or "format" not in data:
         raise _not_ours(path)
+    # First: a newer version may seal its files in another way.
     check_version(data, FORMAT, VERSION, directory.run_file)
+    try:
+        data = load_sealed(text)
+    except ValueError as error:
+        raise NotARunError(
+            f"The run {path} cannot be read.",
+            why=f"its run.json is damaged: {error}",
+            fix="bring run.json back from a copy; the segments are untouched",
+        ) from error
     if not all(isinstance(data.get(key), str) for key in _TEXTS):
         raise _not_ours(path)
     return directory, data
@@ -169,12 +233,3 @@ def open_run_directory(path: Path) -> tuple[RunDirectory, dict[str, Any]]:
 
 def _not_ours(path: Path) -> NotARunError:
     return NotARunError(f"{path} is not a run.", why="its run.json was not written by Beampipe")
-
-
-def who_am_i() -> dict[str, Any]:
-    """Host and process, as claims and leases name them.
-
-    Process numbers are used again, so the time when the process began belongs to its name.
-    """
-    begun = psutil.Process().create_time()
-    return {"host": socket.gethostname(), "pid": os.getpid(), "begun": begun}

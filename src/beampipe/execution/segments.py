@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import dataclasses
 import errno
 import functools
 import hashlib
@@ -11,16 +13,16 @@ import lzma
 import struct
 import zipfile
 import zlib
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
-from beampipe.errors import RunFormatError
+from beampipe.errors import LedgerError, RunFormatError, TrustError
 from beampipe.execution.encoding import read_value, write_value
 from beampipe.execution.manifest import Manifest
 from beampipe.execution.partials import Partial
-from beampipe.execution.storage import dump_json, open_atomic, storage_errors
+from beampipe.execution.storage import dump_json, is_own, open_atomic, storage_errors
 
 FORMAT = "beampipe-segment"
 VERSION = 1
@@ -45,13 +47,23 @@ TORN = (
 
 @dataclass(frozen=True, slots=True)
 class Segment:
-    """A whole, checked segment; its value is read when asked for."""
+    """A whole, checked segment; its value is read when asked for.
+
+    Attributes
+    ----------
+    sha256 : str
+        Of its manifest, which holds the checksums of everything else in it.
+    origin : mapping
+        Where it was taken over from (see `Ledger.adopt`): ``run_id``, ``segment``, ...; empty for
+        one whose value was made in this run.
+    """
 
     path: Path
     number: int
     manifest: Manifest
     metrics: Mapping[str, float]
     sha256: str
+    origin: Mapping[str, Any] = field(default_factory=dict)
 
     def read_value(self, *, trust: bool = False) -> Any:
         """Read the value.
@@ -60,36 +72,114 @@ class Segment:
         ------
         TrustError
             ``run-trust``: it needs pickle, and `trust` is False.
+        LedgerError
+            ``run-ledger``: it is not whole any more.
         """
         if not self.manifest.done:
             return None
-        with (
-            storage_errors(self.path, verb="read"),
-            self.path.open("rb") as stream,
-            zipfile.ZipFile(stream) as archive,
-        ):
+        with self._open() as archive:
             return read_value(archive, "value", trust=trust)
 
+    @contextlib.contextmanager
+    def _open(self) -> Iterator[zipfile.ZipFile]:
+        try:
+            with (
+                storage_errors(self.path, verb="read"),
+                self.path.open("rb") as stream,
+                zipfile.ZipFile(stream) as archive,
+            ):
+                yield archive
+        except (zipfile.BadZipFile, zlib.error, EOFError) as error:
+            raise _not_whole(self.path, f"{type(error).__name__}: {error}") from error
 
-def write_segment(path: Path, *, run_id: str, number: int, partial: Partial) -> None:
+
+def _not_whole(path: Path, why: str) -> LedgerError:
+    return LedgerError(
+        f"{path} is not whole any more.",
+        why=f"it was whole when this began ({why})",
+        fix="look at the disk; `beampipe verify` tells what is left, `resume` does the rest again",
+    )
+
+
+def write_segment(path: Path, *, run_id: str, number: int, partial: Partial) -> Segment:
     """Write one segment; it is there whole or not at all."""
-    with (
-        open_atomic(path) as stream,
-        zipfile.ZipFile(stream, "w", zipfile.ZIP_STORED) as archive,
-    ):
-        if partial.manifest.done:
-            write_value(archive, "value", partial.value)
-        manifest = {
-            "format": FORMAT,
-            "version": VERSION,
-            "beampipe": _own_version(),
-            "run_id": run_id,
-            "segment": number,
-            **partial.manifest.to_json(),
-            "sha256": {name: _member_sha256(archive, name) for name in archive.namelist()},
-            "metrics": dict(partial.metrics),
-        }
-        archive.writestr(zipfile.ZipInfo("manifest.json", _STAMP), dump_json(manifest))
+    with open_atomic(path) as stream:
+        return fill_segment(stream, partial, path=path, run_id=run_id, number=number)
+
+
+def fill_segment(
+    stream: IO[bytes], entry: Partial | Segment, *, path: Path, run_id: str, number: int
+) -> Segment:
+    """Write what is to lie under `path`: a value, or a segment of another run as it is.
+
+    Raises
+    ------
+    ProcessorOutputError
+        ``processor-output``: the value cannot be stored.
+    LedgerError, TrustError
+        The segment of the other run cannot be taken over (see `Ledger.adopt`).
+    """
+    head = {
+        "format": FORMAT,
+        "version": VERSION,
+        "beampipe": _own_version(),
+        "run_id": run_id,
+        "segment": number,
+    }
+    with zipfile.ZipFile(stream, "w", zipfile.ZIP_STORED) as archive:
+        write = _write_copy if isinstance(entry, Segment) else _write_partial
+        text = dump_json({**head, **write(archive, entry)})
+        archive.writestr(zipfile.ZipInfo("manifest.json", _STAMP), text)
+    # Not what was meant to be written: what is on the disk is what everybody will read.
+    return _make_segment(json.loads(text), text, path)
+
+
+def _write_partial(archive: zipfile.ZipFile, partial: Any) -> dict[str, Any]:
+    if partial.manifest.done:
+        write_value(archive, "value", partial.value)
+    return {
+        **partial.manifest.to_json(),
+        "sha256": {name: _member_sha256(archive, name) for name in archive.namelist()},
+        "metrics": dict(partial.metrics),
+    }
+
+
+def _write_copy(archive: zipfile.ZipFile, segment: Any) -> dict[str, Any]:
+    """Copy the members of a segment, and check them on the way."""
+    if not segment.manifest.done:
+        raise _not_whole(segment.path, "it holds no events, so there is nothing to take over")
+    if not is_own(segment.path):
+        raise TrustError(
+            f"{segment.path} is not yours alone, so it is not taken into a run of yours.",
+            why="it belongs to somebody else, or others may write to it; a value can hold a pickle",
+            fix="run the analysis anew",
+        )
+    with segment._open() as source:  # noqa: SLF001  (of this module)
+        text = source.read("manifest.json")
+        if hashlib.sha256(text).hexdigest() != segment.sha256:
+            raise _not_whole(segment.path, "its manifest is another one now")
+        data = json.loads(text)
+        for name, digest in data["sha256"].items():
+            if _copy_member(source, archive, name) != digest:
+                raise _not_whole(segment.path, f"the checksum of {name} does not match")
+    origin = {key: data[key] for key in ("run_id", "segment", "beampipe") if key in data}
+    return {
+        **dataclasses.replace(segment.manifest, failed=()).to_json(),
+        "sha256": data["sha256"],
+        "metrics": data["metrics"],
+        # Of one that was taken over before: where its value was made.
+        "origin": data.get("origin", {**origin, "sha256": segment.sha256}),
+    }
+
+
+def _copy_member(source: zipfile.ZipFile, target: zipfile.ZipFile, name: str) -> str:
+    digest = hashlib.sha256()
+    info = zipfile.ZipInfo(name, _STAMP)
+    with source.open(name) as old, target.open(info, "w", force_zip64=True) as new:
+        while block := old.read(_BLOCK):
+            digest.update(block)
+            new.write(block)
+    return digest.hexdigest()
 
 
 @functools.cache
@@ -132,12 +222,17 @@ def _check_segment(archive: zipfile.ZipFile, path: Path, run_id: str) -> Segment
         return None
     if any(_member_sha256(archive, name) != data["sha256"][name] for name in names):
         return None
+    return _make_segment(data, text, path)
+
+
+def _make_segment(data: dict[str, Any], text: bytes, path: Path) -> Segment:
     return Segment(
         path=path,
         number=int(data["segment"]),
         manifest=Manifest.from_json(data),
         metrics=dict(data["metrics"]),
         sha256=hashlib.sha256(text).hexdigest(),
+        origin=dict(data.get("origin", {})),
     )
 
 
