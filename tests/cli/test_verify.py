@@ -27,9 +27,16 @@ def test_a_proved_run_is_said_to_be_so(run):
 
 
 def test_a_hole_is_proved_and_named(run):
-    run.commit(1, "Z", WHOLE[:1], [failure(0, 1, 25, 50)])
+    failed = [{**failure(0, 1, 25, 50), "kind": "worker"}, failure(0, 2, 50, 75)]
+    run.commit(1, "Z", WHOLE[:1], failed)
+    run.commit(
+        2, "Z", WHOLE[3:], origin={"run_id": "another", "segment": 1}, split=[[*WHOLE[3][:2], 4]]
+    )
     result = verify(run.path)
     assert result.exit_code == 0, result.output
+    assert "2 segments, 1 of them taken over from other runs" in result.stdout
+    assert "2 chunks (1 unknown, 1 worker)" in result.stdout
+    assert "1 chunk(s) were done piece by piece" in result.stdout
     assert "PROVED, INCOMPLETE" in result.stdout
     assert "note: there is no outcome.json" in result.stdout
 

@@ -3,6 +3,7 @@ import zipfile
 import pytest
 from tests.results.handmade_run import (
     RUN_ID,
+    UUIDS,
     HandmadeRun,
     done,
     failure,
@@ -140,3 +141,44 @@ def test_a_deflated_member_with_wrong_bytes_is_torn(run):
 def test_a_segment_that_may_not_be_read_is_an_error(run):
     run.segment_path(1).chmod(0)
     assert "cannot be read" in read(run)[0].error
+
+
+ORIGIN = {"run_id": "another", "segment": 7, "beampipe": "0.2", "sha256": "0" * 64, "new": 1}
+
+
+def test_what_was_taken_over_and_what_was_split_is_told(run):
+    rows = [done(0, 0, 0, 25), done(0, 1, 25, 50)]
+    run.commit(1, "Z", rows, origin=ORIGIN, split=[[rows[1][0], 1, 4]], of_a_later_version=True)
+    (segment,) = read(run)
+    assert segment.counts
+    assert (segment.origin, segment.split) == ("another", 1)
+    run.commit(1, "Z", rows, origin=None, split=[])
+    assert (read(run)[0].origin, read(run)[0].split) == ("", 0)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"split": [[UUIDS[0], 0]]},
+        {"split": [[UUIDS[0], 0, 1]]},
+        {"split": [[UUIDS[0], 0, "2"]]},
+        {"split": [[UUIDS[0], 1, 2]]},
+        {"split": [[UUIDS[0], 0, 2], [UUIDS[0], 0, 2]]},
+        {"split": 3},
+        {"origin": {"segment": 1}},
+        {"origin": {"run_id": "another", "segment": "1"}},
+        {"origin": {"run_id": 3, "segment": 1}},
+        {"origin": ORIGIN, "done": []},
+        {"origin": ORIGIN, "failed": [failure(0, 1, 25, 50)]},
+    ],
+)
+def test_a_split_or_an_origin_that_cannot_be_is_an_error(run, changes):
+    run.commit(1, "Z", [done(0, 0, 0, 25)], **changes)
+    (segment,) = read(run)
+    assert "makes no sense" in segment.error
+
+
+def test_the_kind_of_a_failure_is_read_if_it_is_there(run):
+    failed = [failure(0, 1, 25, 50), {**failure(0, 2, 50, 75), "kind": "worker", "seen": {}}]
+    run.commit(1, "Z", [done(0, 0, 0, 25)], failed)
+    assert [one.kind for one in read(run)[0].failed] == ["", "worker"]

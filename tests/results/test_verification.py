@@ -303,3 +303,55 @@ def test_nothing_of_the_engine_is_used():
         [sys.executable, "-c", code], capture_output=True, text=True, check=True, env=os.environ
     )
     assert found.stdout.strip() == "[]"
+
+
+def kind(row, name):
+    return {**row, "kind": name}
+
+
+def test_chunks_that_failed_are_told_by_kind(run):
+    failed = [failure(0, k, *QUARTERS[k]) for k in (1, 2, 3)]
+    run.commit(1, "Z", WHOLE[:1], [kind(failed[0], "worker"), kind(failed[1], "transient")])
+    run.commit(2, "Z", [], [kind(failed[1], "data"), failed[2]])
+    proof = verify_run(run.path)
+    (dataset,) = proof.datasets
+    assert proof.is_proved, proof.errors
+    assert dataset.chunks_failed == 3
+    assert dataset.chunks_failed_by_kind == {"data": 1, "unknown": 1, "worker": 1}
+    assert proof.to_json()["datasets"][HOSTILE]["chunks_failed_by_kind"]["worker"] == 1
+
+
+def test_what_was_taken_over_counts_like_all_else_and_not_twice(run):
+    origin = {"run_id": "another", "segment": 1}
+    run.commit(1, "Z", WHOLE[:2], origin=origin).commit(2, "Z", WHOLE[2:])
+    proof = verify_run(run.path)
+    assert proof.is_complete, proof.errors
+    assert (proof.segments, proof.adopted) == (2, 1)
+    run.commit(3, "Z", WHOLE[:2], origin=origin)
+    assert any("counted twice" in error for error in verify_run(run.path).errors)
+
+
+def test_a_mark_that_a_split_chunk_has_voided_is_a_contradiction(run):
+    run.commit(1, "Z", WHOLE, split=[[UUIDS[0], 0, 2]]).end("complete", Z=COMPLETE)
+    outcome = json.loads((run.path / "outcome.json").read_text())
+    for mark, is_proved in ((None, True), (False, True), (True, False)):
+        outcome["metrics"] = {} if mark is None else {"reproducible": mark}
+        outcome["incidents"] = [{"what": "split"}]
+        run.write("outcome.json", outcome)
+        proof = verify_run(run.path)
+        assert proof.split == 1
+        assert proof.is_proved is is_proved, proof.errors
+
+
+def test_two_thousand_segments_are_no_trouble(tmp_path):
+    """Linear in the number of segments: 2 s on two quiet cores; a quadratic proof took minutes."""
+    row = file_row(0, entries=4000, n=4000)
+    run = HandmadeRun(tmp_path / "r", plan_of(Z=[row]))
+    for number in range(2000):
+        parts = [done(0, k, k, k + 1, 4000) for k in (2 * number, 2 * number + 1)]
+        run.commit(number + 1, "Z", parts)
+    begun = time.monotonic()
+    proof = verify_run(run.path)
+    assert time.monotonic() - begun < 60
+    assert proof.is_complete
+    assert proof.segments == 2000

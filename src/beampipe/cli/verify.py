@@ -69,7 +69,14 @@ def print_proof(proof: Verification) -> None:
             f"{one.chunks_processed:,} of {one.chunks_planned:,}",
         )
     console.print(table)
-    console.print(f"{proof.segments:,} segments, every checksum computed again")
+    adopted = f", {proof.adopted:,} of them taken over from other runs" if proof.adopted else ""
+    console.print(f"{proof.segments:,} segments{adopted}, every checksum computed again")
+    for one in proof.datasets:
+        if one.chunks_failed:
+            kinds = ", ".join(f"{n:,} {kind}" for kind, n in one.chunks_failed_by_kind.items())
+            console.print(Text(f"failed in {one.name}: {one.chunks_failed:,} chunks ({kinds})"))
+    if proof.split:
+        console.print(f"{proof.split:,} chunk(s) were done piece by piece")
     for title, lines in (("note", proof.notes), ("error", proof.errors)):
         for line in lines:
             console.print(Text(f"{title}: {line}"))

@@ -35,7 +35,10 @@ _TORN = (
 
 @dataclass(frozen=True, slots=True)
 class DoneRange:
-    """Part k of n of a file, in the ledger with the entries [start, stop)."""
+    """Part k of n of a file, in the ledger with the entries [start, stop).
+
+    `kind` is what kind of error a part failed with, as far as it was said.
+    """
 
     segment: int
     dataset: str
@@ -44,6 +47,7 @@ class DoneRange:
     n: int
     start: int
     stop: int
+    kind: str = ""
 
     @property
     def text(self) -> str:
@@ -66,6 +70,10 @@ class SegmentFile:
         Why it can be neither counted nor ignored.
     done, failed : tuple of DoneRange
         Its ranges, when it counts.
+    split : int
+        How many of its parts were done piece by piece.
+    origin : str
+        The run that its value was made in, if that is another one.
     """
 
     name: str
@@ -73,6 +81,8 @@ class SegmentFile:
     error: str = ""
     done: tuple[DoneRange, ...] = ()
     failed: tuple[DoneRange, ...] = ()
+    split: int = 0
+    origin: str = ""
 
     @property
     def counts(self) -> bool:
@@ -144,24 +154,56 @@ def _read_manifest(name: str, manifest: Mapping[str, Any]) -> SegmentFile:
     try:
         place = (manifest["segment"], str(manifest["dataset"]))
         done = tuple(_read_range(*place, row) for row in manifest["done"])
-        rows = ([row[key] for key in _KEYS] for row in manifest["failed"])
-        failed = tuple(_read_range(*place, row) for row in rows)
+        failed = tuple(
+            _read_range(*place, [row[key] for key in _KEYS], kind=str(row.get("kind", "")))
+            for row in manifest["failed"]
+        )
+        split = _count_split(manifest.get("split", []), done)
+        origin = _read_origin(manifest, failed)
     except (KeyError, TypeError, ValueError) as error:
         why = f"its manifest makes no sense ({type(error).__name__}: {error})"
         return SegmentFile(name, error=why)
     if done and "value/value.json" not in manifest["sha256"]:
         return SegmentFile(name, error="it lists events and holds no value")
-    return SegmentFile(name, done=done, failed=failed)
+    return SegmentFile(name, done=done, failed=failed, split=split, origin=origin)
+
+
+def _count_split(rows: Any, done: tuple[DoneRange, ...]) -> int:
+    """How many parts were done piece by piece; every one of them must be in the value."""
+    parts = {(one.uuid, one.k) for one in done}
+    for row in rows:
+        uuid, k, pieces = row
+        if type(pieces) is not int or pieces < 2:
+            raise ValueError(f"{row!r} is not [uuid, k, pieces]")
+        if (uuid, k) not in parts:
+            raise ValueError(
+                f"{row!r} was split and is not among what is done, or stands there twice"
+            )
+        parts.remove((uuid, k))
+    return len(rows)
+
+
+def _read_origin(manifest: Mapping[str, Any], failed: tuple[DoneRange, ...]) -> str:
+    """The run that a segment was taken over from; such a one holds nothing but what was done."""
+    origin = manifest.get("origin")
+    if not origin:
+        return ""
+    run_id, segment = origin["run_id"], origin["segment"]
+    if not isinstance(run_id, str) or not run_id or type(segment) is not int:
+        raise TypeError(f"origin {origin!r} does not name a segment of a run")
+    if failed or not manifest["done"]:
+        raise ValueError("it was taken over from another run with failures, or without events")
+    return run_id
 
 
 _KEYS = ("uuid", "k", "n", "start", "stop")
 
 
-def _read_range(segment: int, dataset: str, row: list[Any]) -> DoneRange:
+def _read_range(segment: int, dataset: str, row: list[Any], *, kind: str = "") -> DoneRange:
     uuid, *numbers = row
     k, n, start, stop = numbers
     if not isinstance(uuid, str) or any(type(number) is not int for number in numbers):
         raise TypeError(f"{row!r} is not [uuid, k, n, start, stop]")
     if not (0 <= k < n and 0 <= start <= stop):
         raise ValueError(f"{row!r} is no part of a file")
-    return DoneRange(segment, dataset, uuid, k, n, start, stop)
+    return DoneRange(segment, dataset, uuid, k, n, start, stop, kind)

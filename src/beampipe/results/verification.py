@@ -8,7 +8,7 @@ engine's bookkeeping cannot repeat itself here.
 from __future__ import annotations
 
 import json
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -35,7 +35,11 @@ _COMPARED = (
 
 @dataclass(frozen=True, slots=True)
 class DatasetProof:
-    """The sums of one dataset, counted range by range."""
+    """The sums of one dataset, counted range by range.
+
+    `chunks_failed_by_kind` says what kinds of error they failed with (``"unknown"`` where that
+    was not recorded).
+    """
 
     name: str
     files: int
@@ -47,6 +51,7 @@ class DatasetProof:
     chunks_planned: int
     chunks_processed: int
     chunks_failed: int
+    chunks_failed_by_kind: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def is_complete(self) -> bool:
@@ -66,6 +71,10 @@ class Verification:
         What ``outcome.json`` says; None while there is none.
     segments : int
         How many count.
+    adopted : int
+        How many of them were taken over from other runs.
+    split : int
+        Chunks that were done piece by piece.
     datasets : tuple of DatasetProof
         Empty without a readable plan.
     notes : tuple of str
@@ -80,6 +89,8 @@ class Verification:
     datasets: tuple[DatasetProof, ...]
     notes: tuple[str, ...]
     errors: tuple[str, ...]
+    adopted: int = 0
+    split: int = 0
 
     @property
     def is_proved(self) -> bool:
@@ -122,6 +133,8 @@ class Verification:
             "complete": self.is_complete,
             "status": self.status,
             "segments": self.segments,
+            "segments_adopted": self.adopted,
+            "chunks_split": self.split,
             "datasets": {dataset.name: asdict(dataset) for dataset in self.datasets},
             "notes": list(self.notes),
             "errors": list(self.errors),
@@ -168,6 +181,8 @@ def verify_run(run_dir: str | Path) -> Verification:
     datasets = _prove_datasets(plan, counted, findings) if plan is not None else ()
     outcome = _read_outcome(run_dir, findings)
     _compare_outcome(outcome, datasets, findings)
+    split = sum(one.split for one in counted)
+    _check_mark(outcome, split, findings)
     return Verification(
         run_id=run["run_id"],
         status=outcome.get("status"),
@@ -175,6 +190,8 @@ def verify_run(run_dir: str | Path) -> Verification:
         datasets=datasets,
         notes=tuple(findings.notes),
         errors=tuple(findings.errors),
+        adopted=sum(1 for one in counted if one.origin),
+        split=split,
     )
 
 
@@ -273,6 +290,9 @@ def _prove_dataset(
     if planned != processed + n_failed + missing:
         problems.append(f"{planned} planned is not {processed} + {n_failed} + {missing}")
     errors += [f"dataset {dataset.name!r}: {problem}" for problem in problems]
+    # Segments come in their order, so of one part that failed twice the last word counts.
+    last = {(one.uuid, one.k): one.kind or "unknown" for one in failed}
+    kinds = dict(sorted(Counter(last.values()).items()))
     return DatasetProof(
         name=dataset.name,
         files=len(dataset.files) + dataset.uncounted,
@@ -283,7 +303,8 @@ def _prove_dataset(
         events_not_reached=missing,
         chunks_planned=sum(file.used for file in dataset.files.values()),
         chunks_processed=len(finished),
-        chunks_failed=len({(one.uuid, one.k) for one in failed}),
+        chunks_failed=sum(kinds.values()),
+        chunks_failed_by_kind=kinds,
     )
 
 
@@ -332,6 +353,15 @@ def _check_chunks(file: PlannedFile, done: list[DoneRange]) -> list[str]:
             "in none of them"
         )
     return problems
+
+
+def _check_mark(outcome: Mapping[str, Any], split: int, findings: _Findings) -> None:
+    """A chunk that was done piece by piece was added in another order than the plan has."""
+    metrics = outcome.get("metrics")
+    if split and isinstance(metrics, dict) and metrics.get("reproducible") is True:
+        findings.errors.append(
+            f"outcome.json says that the result is reproducible, and {split} chunk(s) were split"
+        )
 
 
 def _compare_outcome(
