@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+import contextlib
+import threading
+from typing import TYPE_CHECKING
+
 from distributed import get_worker
 from distributed.diagnostics.plugin import WorkerPlugin
 
 from beampipe.errors import WorkersLostError
-from beampipe.execution.bundles import Bundle, RunContext, run_bundle
+from beampipe.execution.breadcrumbs import CrumbFile, open_crumbs
+from beampipe.execution.bundles import Bundle, RunContext, Trail, run_bundle
 from beampipe.execution.partials import Partial
+
+if TYPE_CHECKING:
+    from distributed import Worker
 
 
 class ContextPlugin(WorkerPlugin):
-    """Holds a run's context on a worker.
+    """Holds a run's context on a worker, and the file of its breadcrumbs.
 
     The scheduler gives it once to every worker there is, and to those that come later. Were it
     a task that bundles depend on, Dask would send the bundles to the worker that holds it and
@@ -25,6 +33,26 @@ class ContextPlugin(WorkerPlugin):
 
     def __init__(self, context: RunContext) -> None:
         self.context = context
+        self._crumbs: CrumbFile | None = None
+        self._lock: threading.Lock | None = None  # made on the worker: it cannot travel
+
+    def setup(self, worker: Worker) -> None:  # noqa: ARG002 (Dask passes it)
+        """Get ready on a worker."""
+        self._lock = threading.Lock()
+
+    def teardown(self, worker: Worker) -> None:  # noqa: ARG002 (Dask passes it)
+        """Take the breadcrumbs away: the run is over, or the worker closes."""
+        if self._crumbs is not None:
+            self._crumbs.close()
+
+    def trail(self, name: str, worker: Worker) -> contextlib.AbstractContextManager[Trail]:
+        """Where one bundle leaves word of its chunks; the file is made for the first one."""
+        with self._lock or contextlib.nullcontext():
+            if self._crumbs is None:
+                self._crumbs = open_crumbs(
+                    name, worker.address, worker.state.nthreads, has_nanny=bool(worker.nanny)
+                )
+        return self._crumbs.trail() if self._crumbs else contextlib.nullcontext(Trail())
 
 
 def run_with_plugin(name: str, bundle: Bundle) -> Partial:
@@ -50,4 +78,5 @@ def run_with_plugin(name: str, bundle: Bundle) -> Partial:
         task = worker.state.tasks.get(key)
         return task is None or task.state == "cancelled"
 
-    return run_bundle(plugin.context, bundle, is_unwanted=is_unwanted)
+    with plugin.trail(name, worker) as trail:
+        return run_bundle(plugin.context, bundle, is_unwanted=is_unwanted, trail=trail)
