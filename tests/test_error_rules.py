@@ -143,6 +143,17 @@ def test_an_error_that_cannot_be_printed_is_no_match():
     assert not rule(message=".").holds(follow_chain(Broken()))
 
 
+def test_an_error_whose_attributes_cannot_be_had_is_no_match():
+    class Broken(Exception):  # noqa: N818
+        @property
+        def status(self):
+            raise RuntimeError
+
+        response = reason = status
+
+    assert not rule(statuses=(503,)).holds(follow_chain(Broken()))
+
+
 def test_rules_travel_to_workers():
     (parsed,) = parse_error_rules([{"kind": "transient", "message": "µ?"}])
     again = pickle.loads(pickle.dumps(parsed))

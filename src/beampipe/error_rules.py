@@ -74,7 +74,7 @@ class ErrorRule:
     def _holds_for(self, error: BaseException) -> bool:
         return (
             (not self.errors or any(is_called(error, name) for name in self.errors))
-            and (not self.codes or getattr(error, "code", None) in self.codes)
+            and (not self.codes or (isinstance(error, BeampipeError) and error.code in self.codes))
             and (not self.errnos or _errno_of(error) in self.errnos)
             and (not self.statuses or http_status(error) in self.statuses)
             and (not self.message or _compiled(self.message).search(_text_of(error)) is not None)
@@ -131,7 +131,7 @@ def _behind(error: BaseException) -> Iterator[BaseException]:
         yield error.__context__
     if isinstance(error, BaseExceptionGroup):
         yield from error.exceptions
-    wrapped = (*error.args, *(getattr(error, name, None) for name in _BEHIND))
+    wrapped = (*error.args, *(_attribute(error, name) for name in _BEHIND))
     yield from (one for one in wrapped if isinstance(one, BaseException))
 
 
@@ -163,9 +163,9 @@ def is_called(error: BaseException, name: str) -> bool:
 
 def http_status(error: BaseException) -> int | None:
     """Find the HTTP status that an error of aiohttp, requests, urllib or their like carries."""
-    answer = getattr(error, "response", None)
+    answer = _attribute(error, "response")
     for holder, name in ((error, "status"), (answer, "status_code"), (answer, "status")):
-        status = getattr(holder, name, None)
+        status = _attribute(holder, name)
         if isinstance(status, int) and status in _HTTP_STATUSES:
             return status
     return None
@@ -242,6 +242,13 @@ def _is_builtin(cls: type) -> bool:
 @lru_cache(maxsize=256)
 def _compiled(pattern: str) -> re.Pattern[str]:
     return re.compile(pattern, re.IGNORECASE)
+
+
+def _attribute(holder: Any, name: str) -> Any:
+    try:
+        return getattr(holder, name, None)
+    except BaseException:  # noqa: BLE001 (a property of whoever's class)
+        return None
 
 
 def _text_of(error: BaseException) -> str:

@@ -12,6 +12,7 @@ from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 import uproot
+from tests.faults.http_server import FaultyServer
 
 from beampipe.datasets import counting
 from beampipe.datasets.counting import count_file, count_files
@@ -311,3 +312,31 @@ def test_a_server_without_byte_ranges_is_called_that(tmp_path, tiny):
         server.shutdown()
         thread.join()
         server.server_close()
+
+
+def test_a_server_that_is_in_trouble_for_a_moment_is_asked_again(tmp_path):
+    tiny_files.write_tree_file(tmp_path / "a.root", events=12)
+    with FaultyServer(tmp_path) as server:
+        faults = [503, "reset", 503]
+        server.fault = lambda *_: faults.pop() if faults else None
+        assert count(f"{server.url}/a.root").entries == 12
+        assert not faults
+
+
+def test_the_next_replica_has_its_turn_where_a_server_stays_in_trouble(tmp_path, tiny):
+    with FaultyServer(tmp_path) as server:
+        server.fault = lambda *_: 503
+        url = f"{server.url}/a.root"
+        assert count(url, tiny).urls == (str(tiny), url)
+        assert len(server.requests) >= 3
+
+
+@pytest.mark.parametrize("others", [(), ("/nowhere/b.root",)])
+def test_it_is_told_that_a_file_may_be_there_another_time(tmp_path, others):
+    with FaultyServer(tmp_path) as server:
+        server.fault = lambda *_: 503
+        spec = FileSpec((*others, f"{server.url}/a.root"))
+        (found,) = count_files([("DY", spec)])
+        assert (found.error.kind, found.error.rule) == ("transient", "http-status")
+    (found,) = count_files([("DY", FileSpec(("/nowhere/b.root",)))])
+    assert found.error.kind == "data"

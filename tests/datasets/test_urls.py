@@ -1,10 +1,13 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from beampipe.datasets.urls import (
     clean_tree,
     hide_secrets,
+    host_of,
     is_remote,
     local_path,
     scheme_of,
@@ -103,3 +106,25 @@ def test_schemes(url, scheme):
 @pytest.mark.parametrize("name", ["/dir/tree", "dir//tree", " dir/tree/ "])
 def test_a_tree_has_one_name(name):
     assert clean_tree(name) == "dir/tree"
+
+
+@pytest.mark.parametrize(
+    ("url", "host"),
+    [
+        ("root://eoscms.cern.ch//store/a.root", "eoscms.cern.ch"),
+        ("root://me:s3cret@Door.org:1094//a.root", "door.org:1094"),
+        ("https://[::1]:8443/a.root?token=x@y", "[::1]:8443"),
+        ("simplecache::https://door.org/a.root", "door.org"),
+        ("zip://a.root::https://door.org/b.zip", "door.org"),
+        ("s3://bucket/a.root", "bucket"),
+        ("/eos/Z → µµ 'x' \"q\".root", "node7"),
+        ("file:///eos/a.root", "node7"),
+    ],
+)
+def test_the_host_of_a_file(url, host):
+    assert host_of(url, worker_host="node7") == host
+
+
+@given(st.text())
+def test_any_text_has_a_host(text):
+    assert isinstance(host_of(f"https://{text}", worker_host="w"), str)

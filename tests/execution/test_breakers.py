@@ -1,11 +1,10 @@
 from __future__ import annotations
 
-import pytest
-from hypothesis import given, settings
+from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from beampipe.execution.breakers import BreakerOptions, Breakers, host_of
+from beampipe.execution.breakers import BreakerOptions, Breakers
 
 OPTIONS = BreakerOptions(failures=3, first_pause_s=5, longest_pause_s=60, patience_s=600)
 
@@ -128,25 +127,3 @@ class AnyHistory(RuleBasedStateMachine):
 
 TestAnyHistory = AnyHistory.TestCase
 TestAnyHistory.settings = settings(max_examples=50, stateful_step_count=40, deadline=None)
-
-
-@pytest.mark.parametrize(
-    ("url", "host"),
-    [
-        ("root://eoscms.cern.ch//store/a.root", "eoscms.cern.ch"),
-        ("root://me:s3cret@Door.org:1094//a.root", "door.org:1094"),
-        ("https://[::1]:8443/a.root?token=x@y", "[::1]:8443"),
-        ("simplecache::https://door.org/a.root", "door.org"),
-        ("zip://a.root::https://door.org/b.zip", "door.org"),
-        ("s3://bucket/a.root", "bucket"),
-        ("/eos/Z → µµ 'x' \"q\".root", "node7"),
-        ("file:///eos/a.root", "node7"),
-    ],
-)
-def test_the_host_of_a_file(url, host):
-    assert host_of(url, worker_host="node7") == host
-
-
-@given(st.text())
-def test_any_text_has_a_host(text):
-    assert isinstance(host_of(f"https://{text}", worker_host="w"), str)

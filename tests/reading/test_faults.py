@@ -6,8 +6,9 @@ from types import SimpleNamespace
 
 import pytest
 
+from beampipe.error_kinds import classify_error
 from beampipe.errors import ChunkUnreadableError, FileMissingError
-from beampipe.reading.faults import MappedReadErrors, find_read_error, is_transient
+from beampipe.reading.faults import MappedReadErrors, find_read_error
 
 
 def opened(url="/data/Z µµ.root", *, is_local=True):
@@ -24,7 +25,7 @@ def test_a_foreign_error_becomes_one_that_names_file_column_and_entries():
     assert isinstance(error.__cause__, zlib.error)
     assert (error.column, error.start, error.stop, error.url) == ("Muon_pt", 100, 160, tree.url)
     assert "Error -3" in error.why
-    assert not error.transient
+    assert classify_error(error).kind == "data"
     again = pickle.loads(pickle.dumps(error))
     assert (str(again), again.column) == (str(error), "Muon_pt")
 
@@ -36,7 +37,7 @@ def test_a_secret_in_a_url_is_not_told():
     told = repr(vars(caught.value)) + str(caught.value)
     assert "s3cret" not in told
     assert "t0ken" not in told
-    assert caught.value.transient
+    assert classify_error(caught.value).kind == "transient"
 
 
 @pytest.mark.parametrize("error", [FileMissingError("no file"), MemoryError(), KeyboardInterrupt()])
@@ -49,18 +50,20 @@ def test_our_own_errors_and_this_machines_pass(error):
 
 
 @pytest.mark.parametrize(
-    ("error", "is_local", "expected"),
+    ("error", "url", "remedy"),
     [
-        (TimeoutError(), True, True),
-        (ConnectionResetError(), False, True),
-        (OSError("[ERROR] Operation expired"), False, True),
-        (OSError("disk"), True, False),
-        (FileNotFoundError(), False, False),
-        (zlib.error(), False, False),
+        (TimeoutError(), "/nfs/a.root", "try again later"),
+        (ConnectionResetError(), "https://door.org/a.root", "try again later"),
+        (OSError("[ERROR] Operation expired"), "root://door.org//a.root", "try again later"),
+        (OSError(24, "Too many open files"), "/data/a.root", "ulimit"),
+        (zlib.error(), "/data/a.root", "make the file again"),
     ],
 )
-def test_what_is_worth_another_try(error, is_local, expected):
-    assert is_transient(error, is_local=is_local) is expected
+def test_the_remedy_is_that_of_the_kind_of_error(error, url, remedy):
+    tree = opened(url, is_local=url[0] == "/")
+    with pytest.raises(ChunkUnreadableError) as caught, MappedReadErrors(tree, entries=(0, 1)):
+        raise error
+    assert remedy in caught.value.fix
 
 
 def raised_from(error, cause, *, explicit=True):

@@ -5,14 +5,17 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, as_completed
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from beampipe.datasets.file_errors import MappedFileErrors, truncated_error
 from beampipe.datasets.file_states import SMALLEST_ROOT_FILE_BYTES, FileState, read_file_state
 from beampipe.datasets.metadata_cache import FileMetadata, MetadataCache
 from beampipe.datasets.model import FileEntry, FileSpec, UncountedFile
+from beampipe.datasets.second_tries import SecondTries
 from beampipe.datasets.trees import count_entries, find_tree
 from beampipe.datasets.urls import is_remote, show_url
+from beampipe.error_kinds import classify_error
 from beampipe.errors import DatasetError, FileMismatchError, FileUnreadableError
 
 if TYPE_CHECKING:
@@ -67,8 +70,17 @@ def count_files(
     return [result for result in results if result is not None]
 
 
-def count_file(spec: FileSpec, dataset: str, *, cache: MetadataCache | None = None) -> FileEntry:
+def count_file(
+    spec: FileSpec,
+    dataset: str,
+    *,
+    cache: MetadataCache | None = None,
+    tries: SecondTries | None = None,
+) -> FileEntry:
     """Count one file, from the first of its replicas that can be used.
+
+    Where storage fails in passing it is asked again after a moment, before the next replica has
+    its turn.
 
     Parameters
     ----------
@@ -78,6 +90,8 @@ def count_file(spec: FileSpec, dataset: str, *, cache: MetadataCache | None = No
         The dataset's name.
     cache : MetadataCache, optional
         Asked first, told afterwards.
+    tries : SecondTries, optional
+        Shared by the files of a fileset.
 
     Returns
     -------
@@ -90,10 +104,10 @@ def count_file(spec: FileSpec, dataset: str, *, cache: MetadataCache | None = No
         The leaf that names the cause; with several replicas, the reason for each.
     """
     errors: list[DatasetError] = []
+    tries = tries or SecondTries()
     for url in spec.urls:
         try:
-            state = read_file_state(url)
-            metadata = _look_up(url, spec.treename, state, cache)
+            state, metadata = tries.ask(url, partial(_look_at, url, spec.treename, cache))
             _check_promises(spec, metadata, url=url)
         except DatasetError as error:
             errors.append(error)
@@ -147,6 +161,9 @@ def _open(url: str, size_bytes: int | None) -> uproot.reading.ReadOnlyFile:
 
     options: dict[str, Any] = {"object_cache": None, "array_cache": None}
     if is_remote(url):
+        from beampipe.datasets.remote_source import RemoteSource
+
+        options["handler"] = RemoteSource
         # header and root directory in one request
         options["begin_chunk_size"] = min(
             FIRST_REQUEST_BYTES, size_bytes or SMALLEST_ROOT_FILE_BYTES
@@ -156,6 +173,13 @@ def _open(url: str, size_bytes: int | None) -> uproot.reading.ReadOnlyFile:
         options["handler"] = uproot.source.file.MultithreadedFileSource
         options["use_threads"] = False
     return uproot.reading.ReadOnlyFile(url, **options)
+
+
+def _look_at(
+    url: str, treename: str | None, cache: MetadataCache | None
+) -> tuple[FileState, FileMetadata]:
+    state = read_file_state(url)
+    return state, _look_up(url, treename, state, cache)
 
 
 def _look_up(
@@ -192,7 +216,10 @@ def _check_promises(spec: FileSpec, found: FileMetadata, *, url: str) -> None:
 
 
 def _no_replica_error(spec: FileSpec, errors: list[DatasetError]) -> DatasetError:
+    verdicts = [classify_error(error) for error in errors]
+    verdict = next((one for one in verdicts if one.kind == "transient"), verdicts[0])
     if len(errors) == 1:
+        errors[0].add_facts(kind=verdict.kind, rule=verdict.rule)
         return errors[0]
     kinds = {type(error) for error in errors}
     kind = kinds.pop() if len(kinds) == 1 else FileUnreadableError
@@ -203,36 +230,42 @@ def _no_replica_error(spec: FileSpec, errors: list[DatasetError]) -> DatasetErro
         fix="repair one of the replicas, or add another one",
         url=show_url(spec.urls[0]),
         replicas=tuple(show_url(url) for url in spec.urls),
+        kind=verdict.kind,
+        rule=verdict.rule,
     )
 
 
 def _count_all(
     files: Sequence[Asked], cache: MetadataCache | None
 ) -> Iterator[tuple[int, FileEntry | UncountedFile]]:
+    count = partial(_try_count, cache=cache, tries=SecondTries())
     remote = [i for i, (_, spec) in enumerate(files) if any(is_remote(url) for url in spec.urls)]
     local = sorted(set(range(len(files))).difference(remote))
     for n_done, index in enumerate(local):
         if n_done % PROBE_FILES == 0:
             wall, busy = time.perf_counter(), time.thread_time()
-        yield index, _try_count(files[index], cache)
+        yield index, count(files[index])
         if (n_done + 1) % PROBE_FILES == 0:
             waited = (time.perf_counter() - wall) - (time.thread_time() - busy)
             # the first batch may have imported uproot, which says nothing about the files
             if n_done >= PROBE_FILES and waited > PROBE_FILES * SLOW_FILE_S:
-                yield from _count_in_threads(files, local[n_done + 1 :], cache, LOCAL_THREADS)
+                yield from _count_in_threads(count, files, local[n_done + 1 :], LOCAL_THREADS)
                 break
-    yield from _count_in_threads(files, remote, cache, REMOTE_THREADS)
+    yield from _count_in_threads(count, files, remote, REMOTE_THREADS)
 
 
 def _count_in_threads(
-    files: Sequence[Asked], indices: Sequence[int], cache: MetadataCache | None, n_threads: int
+    count: Callable[[Asked], FileEntry | UncountedFile],
+    files: Sequence[Asked],
+    indices: Sequence[int],
+    n_threads: int,
 ) -> Iterator[tuple[int, FileEntry | UncountedFile]]:
     if not indices:
         return
     pool = ThreadPoolExecutor(min(n_threads, len(indices)), thread_name_prefix="beampipe-count")
     try:
         futures: dict[Future[FileEntry | UncountedFile], int] = {
-            pool.submit(_try_count, files[index], cache): index for index in indices
+            pool.submit(count, files[index]): index for index in indices
         }
         for future in as_completed(futures):
             yield futures[future], future.result()
@@ -241,9 +274,11 @@ def _count_in_threads(
         pool.shutdown(cancel_futures=True)
 
 
-def _try_count(asked: Asked, cache: MetadataCache | None) -> FileEntry | UncountedFile:
+def _try_count(
+    asked: Asked, *, cache: MetadataCache | None, tries: SecondTries
+) -> FileEntry | UncountedFile:
     dataset, spec = asked
     try:
-        return count_file(spec, dataset, cache=cache)
+        return count_file(spec, dataset, cache=cache, tries=tries)
     except DatasetError as error:
         return UncountedFile(dataset, spec.urls, error, spec.treename)

@@ -11,6 +11,7 @@ from beampipe.datasets.file_errors import (
     explain_beginning,
     truncated_error,
 )
+from beampipe.datasets.remote_options import storage_options
 from beampipe.datasets.urls import is_remote
 
 SMALLEST_ROOT_FILE_BYTES = 403
@@ -69,7 +70,7 @@ def _read_remote_state(url: str) -> FileState:
     # fsspec takes time to import, and local files never need it
     from fsspec.core import url_to_fs
 
-    file_system, path = url_to_fs(url)
+    file_system, path = url_to_fs(url, **storage_options(url))
     info: dict[str, Any] = file_system.info(path)
     size = info.get("size")
     if size is not None and size < SMALLEST_ROOT_FILE_BYTES:

@@ -152,6 +152,8 @@ def _uncounted_to_json(file: UncountedFile) -> dict[str, Any]:
             "message": error.message,
             "why": error.why,
             "fix": error.fix,
+            "kind": error.facts.get("kind", ""),
+            "rule": error.facts.get("rule", ""),
         },
     }
 
@@ -195,6 +197,10 @@ def _uncounted(dataset: str, data: Mapping[str, Any]) -> UncountedFile:
     stored = data["error"]
     kinds = {kind.code: kind for kind in DatasetError.__subclasses__()}
     error = kinds.get(stored["code"], DatasetError)(
-        stored["message"], why=stored["why"], fix=stored["fix"]
+        stored["message"],
+        why=stored["why"],
+        fix=stored["fix"],
+        kind=stored.get("kind", ""),
+        rule=stored.get("rule", ""),
     )
     return UncountedFile(dataset, tuple(data["urls"]), error, data.get("treename"))

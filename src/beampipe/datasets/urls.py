@@ -14,6 +14,8 @@ TREE_PATTERN = re.compile(
 )
 USER_PATTERN = re.compile(r"(?<=://)(?P<user>[^/@\s:]*):[^/@\s]*@")
 QUERY_PATTERN = re.compile(r"(?<=[?&])(?P<name>[^=&\s]+)=[^&\s'\"]+")
+CHAIN_LINK = re.compile(r"::(?=[A-Za-z][A-Za-z0-9+.\-]*://)")  # IPv6 addresses have "::" too
+HOST_PATTERN = re.compile(r"://(?:[^/?#]*@)?(?P<host>[^/?#@]+)")
 # A scheme is short; with no end to it a message of megabytes would take hours.
 URL_IN_TEXT = re.compile(r"[A-Za-z][A-Za-z0-9+.\-]{1,30}://[^\s'\"<>]+")
 
@@ -125,3 +127,31 @@ def scheme_of(url: str) -> str:
         For example ``https``.
     """
     return urlsplit(url.rpartition("::")[2]).scheme or url.partition("::")[0]
+
+
+def host_of(url: str, *, worker_host: str = "") -> str:
+    """Name whatever can fail for all files at once.
+
+    Parameters
+    ----------
+    url : str
+        Of a file.
+    worker_host : str, optional
+        The host whose worker read it; what fails with a local path is that host's mount.
+
+    Returns
+    -------
+    str
+        ``"door.org:1094"`` of a URL, never its user or password; `worker_host` of a local path.
+
+    Examples
+    --------
+    >>> host_of("root://me@door.org:1094//store/a.root")
+    'door.org:1094'
+    >>> host_of("/eos/a.root", worker_host="node7")
+    'node7'
+    """
+    if not is_remote(url):
+        return worker_host
+    place = HOST_PATTERN.search(CHAIN_LINK.split(url)[-1])
+    return place["host"].lower() if place else url.partition("::")[0]

@@ -361,4 +361,6 @@ def _uncounted_failure(number: int, file: UncountedFile) -> Failure:
         message=file.error.message,
         why=file.error.why,
         fix=file.error.fix,
+        kind=file.error.facts.get("kind", ""),
+        rule=file.error.facts.get("rule", ""),
     )

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass, field
 
-from beampipe.datasets.urls import is_remote
+from beampipe.datasets.urls import host_of
 
-_LINK = re.compile(r"::(?=[A-Za-z][A-Za-z0-9+.\-]*://)")  # of a chain; IPv6 addresses have "::" too
-_HOST = re.compile(r"://(?:[^/?#]*@)?(?P<host>[^/?#@]+)")
+__all__ = ["BreakerOptions", "Breakers", "host_of"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,31 +147,3 @@ class Breakers:
     def open_hosts(self) -> tuple[str, ...]:
         """Give the hosts whose chunks are held back, sorted."""
         return tuple(sorted(host for host in self._hosts if self.is_open(host)))
-
-
-def host_of(url: str, *, worker_host: str = "") -> str:
-    """Name whatever can fail for all files at once.
-
-    Parameters
-    ----------
-    url : str
-        Of a file.
-    worker_host : str, optional
-        The host whose worker read it; what fails with a local path is that host's mount.
-
-    Returns
-    -------
-    str
-        ``"door.org:1094"`` of a URL, never its user or password; `worker_host` of a local path.
-
-    Examples
-    --------
-    >>> host_of("root://me@door.org:1094//store/a.root")
-    'door.org:1094'
-    >>> host_of("/eos/a.root", worker_host="node7")
-    'node7'
-    """
-    if not is_remote(url):
-        return worker_host
-    place = _HOST.search(_LINK.split(url)[-1])
-    return place["host"].lower() if place else url.partition("::")[0]

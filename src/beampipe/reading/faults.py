@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Self
 
 from beampipe.datasets.file_errors import describe_error
 from beampipe.datasets.urls import show_url
+from beampipe.error_kinds import classify_error
 from beampipe.errors import BeampipeError, ChunkUnreadableError, ReadingError
 
 if TYPE_CHECKING:
@@ -54,16 +55,17 @@ class MappedReadErrors:
     def _explain(self, error: Exception) -> ChunkUnreadableError:
         (start, stop), url = self.entries, show_url(self.opened.url)
         what = f"column {self.column!r}" if self.column else "the description of the columns"
-        return ChunkUnreadableError(
+        explained = ChunkUnreadableError(
             f"Cannot read {what} for entries {start} to {stop} of {url}.",
             why=describe_error(error),
-            fix="copy or make the file again, take it out of the fileset, or name a replica",
             url=url,
             column=self.column,
             start=start,
             stop=stop,
-            transient=is_transient(error, is_local=self.opened.is_local),
         )
+        explained.__cause__ = error
+        explained.fix = classify_error(explained).fix
+        return explained
 
 
 def find_read_error(error: BaseException) -> ReadingError | None:
@@ -90,23 +92,3 @@ def find_read_error(error: BaseException) -> ReadingError | None:
         seen.add(id(found))
         found = found.__cause__ or (None if found.__suppress_context__ else found.__context__)
     return None
-
-
-def is_transient(error: BaseException, *, is_local: bool) -> bool:
-    """Tell whether another try may succeed: the network's fault or a server's, not the file's.
-
-    Parameters
-    ----------
-    error : BaseException
-        What was raised.
-    is_local : bool
-        Whether the file lies on a file system of this machine.
-
-    Returns
-    -------
-    bool
-    """
-    if isinstance(error, ConnectionError | TimeoutError):
-        return True
-    lasting = FileNotFoundError | PermissionError | IsADirectoryError
-    return not is_local and isinstance(error, OSError) and not isinstance(error, lasting)

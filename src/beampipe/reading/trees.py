@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from beampipe.datasets.file_errors import MappedFileErrors, truncated_error
 from beampipe.datasets.trees import find_tree
 from beampipe.datasets.urls import is_remote, local_path, show_url
+from beampipe.error_kinds import classify_error
 from beampipe.errors import BeampipeError, DatasetError, FileChangedError
 
 if TYPE_CHECKING:
@@ -134,7 +135,7 @@ class TreePool:
         Raises
         ------
         DatasetError
-            The first replica's error, when none can be opened.
+            When none can be opened: of the first replica whose error may pass, else of the first.
         FileChangedError
             ``reading-file-changed``: another file lies under this name than was planned.
         """
@@ -185,9 +186,12 @@ class TreePool:
                 return self._open_one(file, url)
             except BeampipeError as error:
                 errors.append(error)
-        for other in errors[1:]:
-            errors[0].add_note(f"another replica: {other.message} {other.why}")
-        raise errors[0]
+        # One that may pass says more of what to do next than one that stays.
+        first = next((one for one in errors if classify_error(one).may_pass), errors[0])
+        for other in errors:
+            if other is not first:
+                first.add_note(f"another replica: {other.message} {other.why}")
+        raise first
 
     def _open_one(self, file: FileEntry, url: str) -> OpenTree:
         stamp = _stamp(url)
@@ -228,7 +232,11 @@ def _open_file(url: str, options: Mapping[str, Any]) -> Any:
 
     # Arrays of earlier chunks must not be kept, and object caches are shared between files.
     settings: dict[str, Any] = {"array_cache": None, "object_cache": None}
-    if not is_remote(url):
+    if is_remote(url):
+        from beampipe.datasets.remote_source import RemoteSource
+
+        settings["handler"] = RemoteSource
+    else:
         # uproot's usual source opens the file by name again for every read, so that a tree kept
         # open would silently go on in a file that took the name; and memory maps turn a truncated
         # file into a bus error. One descriptor held without threads is also three times faster.
