@@ -186,6 +186,7 @@ def make_record(run_dir: Path, *, complete: bool = True) -> RunRecord:
             "node1",
             2,
             kind="processor",
+            rule="anything-else",
         ),
         Failure(
             2,

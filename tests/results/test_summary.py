@@ -56,6 +56,7 @@ def test_what_was_seen_and_what_happened_on_the_way_are_said(holed_record):
     text = format_summary(holed_record)
     assert "about 15.2 %" in text
     assert "kind: a worker's death, tried 3 times" in text
+    assert "kind: the processor (rule anything-else), tried 2 times" in text
     assert (
         "seen: killed by signal 9 (SIGKILL); memory 1.42 GB of 1.5 GB; last columns read:" in text
     )

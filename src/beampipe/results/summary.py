@@ -252,8 +252,9 @@ def _print_reasons(failure: Failure, console: Console) -> None:
 
     kind = describe_kind(failure.kind)
     tried = f", tried {failure.attempt} times" if failure.attempt > 1 else ""
+    rule = f" (rule {failure.rule})" if failure.rule else ""
     facts = (
-        ("kind", f"{kind}{tried}" if kind else ""),
+        ("kind", f"{kind}{rule}{tried}" if kind else ""),
         ("seen", describe_death(failure)),
         ("why", failure.why),
         ("fix", failure.fix),

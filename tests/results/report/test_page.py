@@ -84,6 +84,7 @@ def test_every_part_is_there(holed_page):
         "2026.9.0",
         "--failure 1",
         "about 15.2 %",
+        "attempt 2, rule anything-else",
         "a worker's death",
         "killed by signal 9 (SIGKILL); memory 1.42 GB of 1.5 GB",
         "14 × retry",
