@@ -88,6 +88,7 @@ def failed_json(error: BeampipeError, *, status: str = FAILED) -> dict[str, Any]
         described["metrics"] = dict(summary.metrics)
         described["incidents"] = list(summary.incidents)
         described["accepted_changes"] = list(summary.accepted_changes)
+        described["notes"] = list(summary.notes)
         described["failures"] = [asdict(failure) for failure in read_failures(run_dir)]
     return described
 
@@ -103,6 +104,7 @@ def plain_failure(status: str, **error: str) -> dict[str, Any]:
         "metrics": {},
         "incidents": [],
         "accepted_changes": [],
+        "notes": [],
         "error": {"why": "", "fix": ""} | error,
     }
 

@@ -43,6 +43,19 @@ from beampipe.cli.run_output import finish_run
 )
 @click.option("--name", help="A name for people [default: the processor's].")
 @click.option("--fresh", is_flag=True, help="Take nothing from earlier runs.")
+@click.option(
+    "--input",
+    "inputs",
+    type=click.Path(exists=True),
+    multiple=True,
+    help="A file or folder that the processor reads besides the ROOT files. Repeatable.",
+)
+@click.option(
+    "--reuse-from",
+    type=click.Path(exists=True, file_okay=False),
+    multiple=True,
+    help="A run, or a folder of runs, to take chunks from besides beampipe-runs. Repeatable.",
+)
 @json_option
 @quiet_option
 def command(

@@ -84,12 +84,15 @@ class Manifest:
     ----------
     split : tuple of SplitChunk
         The done chunks that were done piece by piece: another order of adding.
+    opened : tuple of str
+        Files that the processor was seen to open and that no plan knows of.
     """
 
     dataset: str
     done: tuple[DoneChunk, ...] = ()
     failed: tuple[FailedChunk, ...] = ()
     split: tuple[SplitChunk, ...] = ()
+    opened: tuple[str, ...] = ()
 
     def keys(self) -> Iterator[ChunkKey]:
         """Go through the chunks, done or failed."""
@@ -123,6 +126,7 @@ class Manifest:
                 if self.split
                 else {}
             ),
+            **({"opened": list(self.opened)} if self.opened else {}),
         }
 
     @classmethod
@@ -133,6 +137,7 @@ class Manifest:
             done=tuple(DoneChunk(*row) for row in data["done"]),
             failed=tuple(FailedChunk(**row) for row in data["failed"]),
             split=tuple(SplitChunk(*row) for row in data.get("split", ())),
+            opened=tuple(map(str, data.get("opened", ()))),
         )
 
 
@@ -161,7 +166,8 @@ def join_manifests(manifests: Iterable[Manifest]) -> Manifest:
     check_no_overlap(done)
     failed = tuple(chunk for manifest in manifests for chunk in manifest.failed)
     split = tuple(chunk for manifest in manifests for chunk in manifest.split)
-    return Manifest(names.pop(), done, failed, split)
+    opened = sorted({path for manifest in manifests for path in manifest.opened})
+    return Manifest(names.pop(), done, failed, split, tuple(opened))
 
 
 def check_no_overlap(done: Iterable[DoneChunk]) -> None:

@@ -37,6 +37,9 @@ class RunRecord:
         ...), ``text``, and ``count`` or more.
     accepted_changes : tuple of str
         What had changed since the run began and was accepted when it was gone on with.
+    notes : tuple of str
+        What was taken from which earlier runs, or why nothing was; files that the processor
+        opened and that were not declared.
     """
 
     run_dir: Path
@@ -53,3 +56,4 @@ class RunRecord:
     metadata: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     incidents: tuple[Mapping[str, Any], ...] = ()
     accepted_changes: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()

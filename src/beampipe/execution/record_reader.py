@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import zipfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,14 @@ from beampipe.execution.accounting import (
 from beampipe.execution.accumulators import add_into, copy_output, take_output
 from beampipe.execution.claims import last_driver
 from beampipe.execution.encoding import read_value, write_value
+from beampipe.execution.history import (
+    ACCEPTED,
+    NOT_REUSED,
+    REMARK,
+    REUSED,
+    list_texts,
+    read_history,
+)
 from beampipe.execution.lease import is_held
 from beampipe.execution.ledger import read_segments
 from beampipe.execution.manifest import join_manifests
@@ -50,6 +59,7 @@ class RunSummary:
     provenance: Mapping[str, Any]
     incidents: tuple[Mapping[str, Any], ...] = ()
     accepted_changes: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
 
 def is_own_directory(path: Path) -> bool:
@@ -124,7 +134,8 @@ def read_summary(run_dir: Path) -> RunSummary:
         metrics=outcome.get("metrics", {}),
         provenance=run.get("provenance", {}),
         incidents=_read_incidents(outcome),
-        accepted_changes=_read_accepted_changes(run, outcome),
+        accepted_changes=_read_accepted_changes(run_dir, run, outcome),
+        notes=list_texts(read_history(run_dir), REUSED, NOT_REUSED, REMARK),
     )
 
 
@@ -132,9 +143,26 @@ def _read_incidents(outcome: Mapping[str, Any]) -> tuple[Mapping[str, Any], ...]
     return tuple(entry for entry in _read_list(outcome, "incidents") if isinstance(entry, dict))
 
 
-def _read_accepted_changes(run: Mapping[str, Any], outcome: Mapping[str, Any]) -> tuple[str, ...]:
-    texts = (_read_list(source, "accepted_changes") for source in (run, outcome))
+def _read_accepted_changes(
+    run_dir: Path, run: Mapping[str, Any], outcome: Mapping[str, Any]
+) -> tuple[str, ...]:
+    texts = [_read_list(source, "accepted_changes") for source in (run, outcome)]
+    texts.append(list(list_texts(read_history(run_dir), ACCEPTED)))
     return tuple(dict.fromkeys(str(text) for some in texts for text in some))
+
+
+def _tell_undeclared(run: Mapping[str, Any], segments: Iterable[Segment]) -> Iterator[str]:
+    """Name the files that the processor opened without being declared."""
+    declared = {os.path.realpath(path) for path in _read_list(run.get("options", {}), "inputs")}
+    opened = {path for segment in segments for path in segment.manifest.opened}
+    names = sorted(
+        path for path in opened if not any(Path(path).is_relative_to(known) for known in declared)
+    )
+    if names:
+        yield (
+            f"The processor opened files that were not declared: {', '.join(names)}. A later run "
+            "would not notice a change of them; declare them with inputs= (--input)."
+        )
 
 
 def _read_list(source: Mapping[str, Any], key: str) -> list[Any]:
@@ -219,7 +247,11 @@ def read_record(
         provenance=run.get("provenance", {}),
         metadata={dataset.name: dataset.metadata for dataset in plan.datasets},
         incidents=_read_incidents(outcome),
-        accepted_changes=_read_accepted_changes(run, outcome),
+        accepted_changes=_read_accepted_changes(run_dir, run, outcome),
+        notes=(
+            *list_texts(read_history(run_dir), REUSED, NOT_REUSED, REMARK),
+            *_tell_undeclared(run, segments),
+        ),
     )
 
 

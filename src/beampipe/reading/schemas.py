@@ -77,6 +77,8 @@ def check_schema(schema: str | type | None) -> str | type | None:
     SchemaError
         ``reading-schema``: no such name, or the class is no schema.
     """
+    if schema is None or (isinstance(schema, str) and schema.lower() == NO_SCHEMA):
+        return None
     return schema if schema == DEFAULT_SCHEMA else resolve_schema(schema)
 
 

@@ -63,6 +63,10 @@ class RunWithMarks(Protocol):
         """What happened on the way."""
 
     @property
+    def notes(self) -> tuple[str, ...]:
+        """What was taken from earlier runs, and the like."""
+
+    @property
     def accepted_changes(self) -> tuple[str, ...]:
         """What had changed, and was accepted."""
 
@@ -116,6 +120,7 @@ def count_incidents(incidents: Iterable[Mapping[str, Any]]) -> str:
 def list_remarks(run: RunWithMarks) -> tuple[str, ...]:
     """What a reader of the numbers must know besides their completeness, in sentences."""
     remarks = [f"Gone on with although this had changed: {one}" for one in run.accepted_changes]
+    remarks += run.notes
     if "reproducible" in run.metrics:
         if run.metrics["reproducible"]:
             remarks.append("Reproducible to the bit on processors with the same features.")

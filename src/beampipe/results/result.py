@@ -71,6 +71,11 @@ class RunResult:
         return self.record.incidents
 
     @property
+    def notes(self) -> tuple[str, ...]:
+        """What was taken from earlier runs, or why nothing was; undeclared files."""
+        return self.record.notes
+
+    @property
     def accepted_changes(self) -> tuple[str, ...]:
         """What had changed since the run began and was accepted when it was gone on with."""
         return self.record.accepted_changes

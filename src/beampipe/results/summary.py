@@ -72,6 +72,10 @@ class RunWithValues(RunHeader, Protocol):
         """What happened on the way."""
 
     @property
+    def notes(self) -> tuple[str, ...]:
+        """What was taken from earlier runs, and the like."""
+
+    @property
     def accepted_changes(self) -> tuple[str, ...]:
         """What had changed, and was accepted."""
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -31,7 +31,15 @@ from beampipe.execution.runs_index import new_run_directory
 from beampipe.results.result import RunResult
 from beampipe.runs.arguments import ON_ERROR, check_budget, check_choice, refuse_foreign
 from beampipe.runs.display import show_counting, show_progress
-from beampipe.runs.pools import check_client, open_pool, prepared_workers
+from beampipe.runs.pools import INLINE, check_client, open_pool, prepared_workers
+from beampipe.runs.reusing import (
+    Prospect,
+    absolute_paths,
+    has_any,
+    look_ahead,
+    places_to_look,
+    take_over,
+)
 from beampipe.settings import Settings, load_settings
 
 if TYPE_CHECKING:
@@ -51,6 +59,8 @@ class RunOptions:
     run_dir: Path | None = None
     name: str | None = None
     fresh: bool = False
+    inputs: tuple[Path, ...] = ()
+    reuse_from: tuple[Path, ...] = ()
     workers: int | None = None
     progress: bool = True
     settings: Settings = field(default_factory=load_settings)
@@ -73,6 +83,8 @@ def run(  # noqa: PLR0913 (the names of coffea's Runner, so that its arguments c
     run_dir: str | Path | None = None,
     name: str | None = None,
     fresh: bool = False,
+    inputs: str | Path | Sequence[str | Path] = (),
+    reuse_from: str | Path | Sequence[str | Path] = (),
     workers: int | None = None,
     checkpoint: float | None = None,
     progress: bool = True,
@@ -114,7 +126,13 @@ def run(  # noqa: PLR0913 (the names of coffea's Runner, so that its arguments c
     name : str, optional
         A name for people; by default the processor's.
     fresh : bool, default False
-        Take nothing from earlier runs. (Taking it is not done yet, so every run is fresh.)
+        Take nothing from earlier runs. By default chunks that an earlier run of the same code,
+        parameters, versions and inputs has done are taken from it.
+    inputs : path or list of path, optional
+        Files and folders that the processor reads besides the ROOT files: corrections, lists of
+        good runs. A change of what is in them is a change of the analysis.
+    reuse_from : path or list of path, optional
+        Run directories, or folders of them, to take from besides the setting `run_root`.
     workers : int, optional
         Worker processes when no client is given; 0 means ``client="inline"``.
     checkpoint : float, default 30
@@ -152,6 +170,8 @@ def run(  # noqa: PLR0913 (the names of coffea's Runner, so that its arguments c
         run_dir=Path(run_dir).expanduser() if run_dir is not None else None,
         name=name,
         fresh=fresh,
+        inputs=absolute_paths(inputs),
+        reuse_from=absolute_paths(reuse_from),
         workers=settings.workers,
         progress=progress,
         settings=settings,
@@ -169,34 +189,58 @@ def run_with_options(
     """`run`, with its options gathered."""
     check_client(client)
     begun = time.monotonic()
-    with prepared_workers(client, options.workers):
-        job = lay_out_run(processor, fileset, options)
+    places = places_to_look(options.reuse_from, fresh=options.fresh)
+    with ExitStack() as stack:
+        # While there may be something to take over, nobody knows whether there will be work.
+        may_take = has_any(places)
+        if not may_take:
+            stack.enter_context(prepared_workers(client, options.workers))
+        prospect = look_ahead_of_run(processor, options, places)
+        if may_take and not prospect.alike:
+            stack.enter_context(prepared_workers(client, options.workers))
+        job, prospect = lay_out_run(prospect, fileset, options)
         stages_s = {"plan": time.monotonic() - begun}
+        if take_over(job, prospect, fresh=options.fresh):
+            client = INLINE  # nothing to do is no reason to start workers
+        stages_s["reuse"] = time.monotonic() - begun - stages_s["plan"]
         return drive(job, client=client, options=options, begun=begun, stages_s=stages_s)
 
 
-def lay_out_run(processor: Any, fileset: Any, options: RunOptions) -> Job:
-    """Load the processor, plan the fileset, and make the run directory."""
-    from beampipe.reading.schemas import check_schema, schema_name
+def look_ahead_of_run(processor: Any, options: RunOptions, places: Sequence[Path]) -> Prospect:
+    """Load the processor, and find earlier runs that computed the same."""
+    from beampipe.reading.schemas import check_schema
 
-    loaded = load_processor(processor, options.params)
+    return look_ahead(
+        load_processor(processor, options.params),
+        schema=check_schema(options.schema),
+        inputs=options.inputs,
+        places=places,
+    )
+
+
+def lay_out_run(prospect: Prospect, fileset: Any, options: RunOptions) -> tuple[Job, Prospect]:
+    """Plan the fileset, and make the run directory."""
+    from beampipe.reading.schemas import schema_name
+
+    loaded, schema = prospect.processor, prospect.schema
     plan = plan_run(fileset, options)
-    schema = check_schema(options.schema)
+    prospect = prospect.knowing(plan)
     context = make_context(loaded, schema, plan)
     described = options_to_json(options)
     name = options.name or loaded.name
     # Absolute, since user code may go to another folder while the run is under way.
     path = (options.run_dir or new_run_directory(name)).absolute()
     try:
-        return lay_out(
+        job = lay_out(
             path,
             plan,
             loaded,
             context=context,
             name=name,
-            provenance=collect_provenance(
-                loaded, plan, schema=schema_name(schema), options=described
-            ),
+            provenance={
+                **collect_provenance(loaded, plan, schema=schema_name(schema), options=described),
+                "identity": prospect.identity.to_json(),
+            },
             options=described,
         )
     except BaseException:
@@ -204,6 +248,7 @@ def lay_out_run(processor: Any, fileset: Any, options: RunOptions) -> Job:
             with contextlib.suppress(OSError):  # a full disk leaves no empty directories behind
                 path.rmdir()
         raise
+    return job, prospect
 
 
 def plan_run(fileset: Any, options: RunOptions) -> Plan:
@@ -317,5 +362,6 @@ def options_to_json(options: RunOptions) -> dict[str, Any]:
         "checkpoint_s": options.settings.checkpoint_s,
         "chunksize": options.settings.chunksize,
         "treename": options.treename,
+        "inputs": list(map(str, options.inputs)),
         **{name: number for name, number in asdict(options.limits).items() if number is not None},
     }
