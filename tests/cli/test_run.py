@@ -35,7 +35,10 @@ def test_json_is_the_documented_object_and_nothing_else(workplace):
     done = run("spectrum", "data", "--json", "--run-dir", "my run")
     assert done.exit_code == 0
     told = json.loads(done.stdout)
-    assert list(told) == ["status", "run_dir", "wall_s", "datasets", "failures", "metrics"]
+    assert list(told) == [
+        *("status", "run_dir", "wall_s", "datasets", "failures", "metrics"),
+        *("incidents", "accepted_changes", "notes"),
+    ]
     assert told["status"] == "complete"
     assert told["run_dir"] == str(workplace / "my run")
     assert told["wall_s"] > 0

@@ -37,6 +37,7 @@ from beampipe.execution.storage import is_own
 
 _HEAD_BYTES = 512
 _MOST_DIFFERENCES = 3
+_MOST_LOOKED_AT = 20
 _Files = Mapping[tuple[str, str], FilePlan]
 
 
@@ -200,7 +201,7 @@ def _examine(path: Path, needs: _Needs, options: Mapping[str, Any]) -> Source:
     told = {} if identity is None else identity.datasets
     files = {
         (dataset.name, one.file.uuid): one
-        for dataset in read_plan(directory).datasets
+        for dataset in read_plan(directory, run).datasets
         for one in dataset.files
     }
     segments = list(read_segments(directory, run["run_id"]))
@@ -250,8 +251,9 @@ def _adopt_all(ledger: Ledger, segments: Sequence[Segment]) -> list[Segment]:
 
 
 def _adopt_one(ledger: Ledger, segment: Segment) -> bool:
-    taken = {chunk for one in ledger.segments() for chunk in one.manifest.done}
-    if not taken.isdisjoint(segment.manifest.done) or not _is_as_it_was(segment):
+    name, wanted = segment.manifest.dataset, set(segment.manifest.done)
+    taken = (one.manifest.done for one in ledger.segments() if one.manifest.dataset == name)
+    if not all(wanted.isdisjoint(done) for done in taken) or not _is_as_it_was(segment):
         return False
     try:
         ledger.adopt(segment)
@@ -292,7 +294,9 @@ def _describe(source: Source, taken: list[Segment]) -> dict[str, Any]:
 # -- why not ------------------------------------------------------------------------------
 
 
-def explain_no_reuse(identity: Identity, name: str, root: Path) -> dict[str, Any] | None:
+def explain_no_reuse(
+    identity: Identity, name: str, root: Path, *, besides: Path
+) -> dict[str, Any] | None:
     """Say why nothing can be taken over, if there is anything to say.
 
     Parameters
@@ -303,12 +307,14 @@ def explain_no_reuse(identity: Identity, name: str, root: Path) -> dict[str, Any
         Its name: the newest run of this name is what the user has in mind.
     root : Path
         Where runs are.
+    besides : Path
+        The new run itself.
     """
     if identity.unhashable:
         some = "; ".join(f"{part} ({why})" for part, why in identity.unhashable.items())
         text = f"Neither reused nor reusable, as this cannot be compared: {some}"
         return {"what": NOT_REUSED, "text": text}
-    latest = _find_latest(name, root)
+    latest = _find_latest(name, root, besides)
     if latest is None:
         return None
     path, before = latest
@@ -325,18 +331,15 @@ def explain_no_reuse(identity: Identity, name: str, root: Path) -> dict[str, Any
     }
 
 
-def _find_latest(name: str, root: Path) -> tuple[Path, Identity] | None:
-    runs = sorted(_list_runs([root]), key=_begun, reverse=True)
-    for path in runs[:_MOST_LOOKED_AT]:
+def _find_latest(name: str, root: Path, besides: Path) -> tuple[Path, Identity] | None:
+    runs = [path for path in _list_runs([root]) if path.name != besides.name]
+    for path in sorted(runs, key=_begun, reverse=True)[:_MOST_LOOKED_AT]:
         with contextlib.suppress(BeampipeError):
             _, run = open_run_directory(path)
             identity = Identity.from_json(run.get("provenance", {}).get("identity"))
             if run["name"] == name and identity is not None:
                 return path, identity
     return None
-
-
-_MOST_LOOKED_AT = 20
 
 
 def is_whole(directory: RunDirectory, run_id: str, plan: Plan) -> bool:

@@ -101,8 +101,10 @@ def take_over(job: Job, prospect: Prospect, *, fresh: bool) -> bool:
     if sources:
         adopt(job, sources)
         return is_whole(job.directory, job.run_id, job.plan)
-    entry = None if fresh else explain_no_reuse(prospect.identity, job.name, run_root())
-    add_to_history(job.directory.path, [entry] if entry else [])
+    path = job.directory.path
+    if not fresh:
+        entry = explain_no_reuse(prospect.identity, job.name, run_root(), besides=path)
+        add_to_history(path, [entry] if entry else [])
     return False
 
 
