@@ -1,0 +1,108 @@
+"""A driver: the process that calls `beampipe.run` or `beampipe.resume`, to be killed at will."""
+
+import contextlib
+import json
+import threading
+import time
+import traceback
+from pathlib import Path
+
+from tests.chaos.gates import Gate
+
+
+def main(arguments):
+    """Do what the file that is the one argument asks for, and write how it went."""
+    config = json.loads(Path(arguments[0]).read_text())
+    for gate in config.get("gates", ()):
+        Gate(**gate).install()
+    answer = Path(config["answer"])
+    try:
+        told = act(config)
+    except KeyboardInterrupt:
+        told = {"ended": "interrupted", "code": "KeyboardInterrupt"}
+    except Exception as error:
+        traceback.print_exc()
+        told = {
+            "ended": "error",
+            "code": getattr(error, "code", type(error).__name__),
+            "text": str(error),
+            "why": str(getattr(error, "why", "")),
+            "fix": str(getattr(error, "fix", "")),
+        }
+    temporary = answer.with_suffix(".tmp")
+    temporary.write_text(json.dumps(told))
+    temporary.replace(answer)
+    return 0
+
+
+def act(config):
+    import beampipe as bp
+
+    options = dict(config["options"])
+    with found_client(config["cluster"], config) as client:
+        if client is not None:
+            options["client"] = client
+        else:
+            options["workers"] = config["cluster"]["workers"]
+        if config["action"] == "resume":
+            result = bp.resume(config["run_dir"], progress=False, **options)
+        else:
+            result = bp.run(
+                config["processor"],
+                config["fileset"],
+                run_dir=config["run_dir"],
+                schema=None,
+                progress=False,
+                **options,
+            )
+    return {"ended": result.status, "metrics": plain(result.metrics)}
+
+
+def plain(metrics):
+    return {name: value for name, value in metrics.items() if isinstance(value, (int, float))}
+
+
+@contextlib.contextmanager
+def found_client(cluster, config):
+    """A client as a user would have it; None for the embedded cluster."""
+    if cluster["kind"] == "embedded":
+        yield None
+        return
+    from distributed import Client
+
+    if cluster["kind"] == "local":
+        from distributed import LocalCluster
+
+        with (
+            LocalCluster(
+                n_workers=cluster["workers"],
+                threads_per_worker=1,
+                memory_limit=cluster.get("memory_limit") or 0,
+                dashboard_address=None,
+                silence_logs=50,
+            ) as own,
+            Client(own) as client,
+        ):
+            obey(own, Path(config["answer"]).with_name("scale"))
+            yield client
+        return
+    with Client(cluster["address"], timeout="10s") as client:
+        client.wait_for_workers(cluster["workers"], timeout=90)
+        yield client
+
+
+def obey(cluster, wish):
+    """Scale the cluster to the number that the harness writes into a file."""
+
+    def watch():
+        while not wish.exists():
+            time.sleep(0.02)
+        cluster.scale(int(wish.read_text()))
+
+    threading.Thread(target=watch, daemon=True).start()
+
+
+if __name__ == "__main__":
+    import sys
+
+    sys.exit(main(sys.argv[1:]))
