@@ -61,6 +61,10 @@ demo: $(VENV)/.stamp-run ## Make data, run a dimuon analysis on it, prove and pl
 test: lint ## Check everything: lint, then all tests
 	$(BIN)/python -m pytest -n 2
 
+.PHONY: chaos
+chaos: $(VENV)/.stamp-test ## Kill, stop, cut off and damage everything, a hundred times (half an hour, root)
+	$(BIN)/python -m tests.chaos
+
 .PHONY: lint
 lint: $(VENV)/.stamp-test ## Check style, types and import contracts
 	$(BIN)/ruff check

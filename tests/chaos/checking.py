@@ -3,9 +3,10 @@
 import json
 from dataclasses import dataclass
 
-import beampipe as bp
 from tests.chaos.data import CHUNK
 from tests.chaos.trace import Blow, Redone, count_redone
+
+import beampipe as bp
 
 
 @dataclass(frozen=True)

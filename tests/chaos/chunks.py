@@ -1,10 +1,11 @@
 """Chunks that raise, kill their worker, or want more memory than there is."""
 
-import beampipe as bp
 from tests.chaos.checking import check
 from tests.chaos.clusters import BARE, LOCAL, NANNY
 from tests.chaos.data import CHUNK, N_EVENTS
 from tests.chaos.scenarios import scenario
+
+import beampipe as bp
 
 NANNIED = (NANNY, "embedded", LOCAL)
 KILLERS = ("segfault", "exit", "null")
@@ -77,4 +78,3 @@ def chunk_wants_memory(stage):
     if told["ended"] == "complete":
         return check(stage)
     return check_one_hole(stage, stage.params["troubles"][0]["event"], "run-workers-lost")
-

@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import psutil
-
 from tests.chaos.nursery import Child, wait_until
 
 EMBEDDED, LOCAL, NANNY, BARE = "embedded", "local", "nanny", "bare"

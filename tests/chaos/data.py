@@ -6,7 +6,6 @@ from pathlib import Path
 
 import numpy as np
 import uproot
-
 from tests.chaos.analysis import BLOCK, CELLS
 
 CHUNK = 50
@@ -65,7 +64,7 @@ class Content:
         columns, names = {}, {}
         for name in FILES:
             with uproot.open(folder / name) as file:
-                uuid = file.file.uuid.hex
+                uuid = str(file.file.uuid)
                 tree = file["Events"]
                 columns[uuid] = {key: tree[key].array(library="np") for key in tree.keys()}  # noqa: SIM118 (a TTree is no dict)
                 names[uuid] = name

@@ -6,7 +6,6 @@ import threading
 import time
 
 import psutil
-
 from tests.chaos.checking import check
 from tests.chaos.clusters import BARE, LOCAL, NANNY, QUICK, nanny_of
 from tests.chaos.gates import LATE, POINTS
@@ -71,8 +70,7 @@ def kill_nanny(stage):
     stage.wait_for_random_chunk()
     pid = stage.a_worker()
     stage.kill(nanny_of(pid).pid, workers=(pid,))
-    driver.told()
-    stage.prolong_blow()  # an orphan goes on until it notices
+    stage.prolong_blow(pid)  # an orphan goes on until it notices
     driver.must_end("complete")
     return check(stage)
 
@@ -105,7 +103,7 @@ def stop_worker(stage):
 
 @scenario("worker stopped for ever", kinds=SEPARATE)
 def stop_worker_for_ever(stage):
-    """SIGSTOP of a worker that never goes on; the scheduler gives it up after `worker-ttl` (10 s)."""
+    """SIGSTOP of a worker that never goes on; the scheduler gives it up (after 10 s)."""
     stage.build_cluster(environment=QUICK)
     driver = stage.drive()
     stage.wait_for_random_chunk()
@@ -138,7 +136,7 @@ def terminate_worker(stage):
     pid = stage.a_worker()
     target = nanny_of(pid).pid if stage.kind == NANNY else pid
     stage.kill(target, number=signal.SIGTERM, workers=(pid,))
-    driver.told()
+    stage.prolong_blow(pid)
     driver.must_end("complete")
     return check(stage)
 
@@ -156,7 +154,6 @@ def retire_worker(stage):
     stage.stack.callback(helper.end)
     driver.must_end("complete")
     helper.wait()
-    # The retired one ends; until it has it is in nobody's way but the next scenario's.
     return check(stage)
 
 

@@ -20,7 +20,7 @@ def main(arguments):
         told = act(config)
     except KeyboardInterrupt:
         told = {"ended": "interrupted", "code": "KeyboardInterrupt"}
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001 (whatever it is, the harness is told)
         traceback.print_exc()
         told = {
             "ended": "error",

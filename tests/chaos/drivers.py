@@ -7,7 +7,6 @@ import os
 import signal
 import time
 
-import beampipe as bp
 from tests.chaos.checking import check
 from tests.chaos.clusters import BARE, LOCAL, NANNY
 from tests.chaos.data import N_CHUNKS
@@ -16,16 +15,17 @@ from tests.chaos.gates import POINTS
 from tests.chaos.scenarios import NotYetError, scenario
 from tests.chaos.stage import SEPARATE
 
+import beampipe as bp
+
 
 @scenario("driver killed, then resume", kinds=MOSTLY_SEPARATE, is_main=True)
 def kill_driver(stage):
     """`kill -9` of the driver at a random moment; another process resumes."""
     driver = stage.drive()
     stage.wait_for_random_chunk()
-    stage.kill(driver.child.pid)
-    driver.child.wait()
+    stage.kill_driver(driver)
     stage.resume().must_end("complete")
-    return check_resumed(stage)
+    return check(stage)
 
 
 @scenario("driver killed at an aimed moment", kinds=(BARE, NANNY))
@@ -36,11 +36,11 @@ def kill_driver_aimed(stage):
     nth = 1 if point.startswith("before the") else stage.rng.randint(1, 5)
     driver = stage.drive(gate=(point, nth))
     if stage.wait_for_gate(driver):
-        stage.kill(driver.child.pid)
-        driver.child.wait()
+        stage.kill_driver(driver)
         stage.resume().must_end("complete")
-    driver.child.wait()
-    return check_resumed(stage)
+    else:
+        driver.must_end("complete")
+    return check(stage)
 
 
 @scenario("driver killed three times", kinds=SEPARATE)
@@ -50,10 +50,9 @@ def kill_drivers(stage):
         driver = stage.drive() if attempt == 0 else stage.resume()
         begun = stage.trace.n_begun()
         stage.wait_for_random_chunk(begun + 1, begun + 15)
-        stage.kill(driver.child.pid)
-        driver.child.wait()
+        stage.kill_driver(driver)
     stage.resume().must_end("complete")
-    return check_resumed(stage)
+    return check(stage)
 
 
 @scenario("driver and worker killed", kinds=SEPARATE)
@@ -63,8 +62,7 @@ def kill_driver_and_worker(stage):
     stage.wait_for_random_chunk(1, N_CHUNKS // 2)
     stage.kill_a_worker()
     time.sleep(stage.rng.uniform(0, 0.5))
-    stage.kill(driver.child.pid)
-    driver.child.wait()
+    stage.kill_driver(driver)
     stage.cluster.mend()
     resumed = stage.resume()
     begun = stage.trace.n_begun()
@@ -136,7 +134,7 @@ def press_ctrl_c(stage, times):
     told = driver.must_end("run-interrupted", "complete", "KeyboardInterrupt")
     if told["ended"] != "complete":
         stage.resume().must_end("complete")
-    return check_resumed(stage)
+    return check(stage)
 
 
 @scenario("driver told to go", kinds=("embedded", BARE))
@@ -148,11 +146,6 @@ def terminate_driver(stage):
     told = driver.must_end("run-interrupted", "complete")
     if told["ended"] != "complete":
         stage.resume().must_end("complete")
-    return check_resumed(stage)
-
-
-def check_resumed(stage):
-    """Check; what workers of the dead driver still did before its successor began is counted."""
     return check(stage)
 
 
@@ -173,8 +166,7 @@ def reproducible(stage):
     if stage.rng.random() < 0.5:
         stage.kill_a_worker()
     else:
-        stage.kill(driver.child.pid)
-        driver.child.wait()
+        stage.kill_driver(driver)
         driver = stage.resume()
     driver.must_end("complete")
     checked = check(stage)

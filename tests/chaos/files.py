@@ -4,12 +4,12 @@ import os
 import shutil
 
 import numpy as np
-
-import beampipe as bp
 from tests.chaos.checking import check
 from tests.chaos.clusters import BARE, NANNY
 from tests.chaos.data import EVENTS_PER_FILE, FILES, N_EVENTS, write_file
 from tests.chaos.scenarios import scenario
+
+import beampipe as bp
 
 KINDS = (BARE, NANNY, "embedded")
 
@@ -154,7 +154,6 @@ def file_deleted_before_resume(stage):
     name, path = choose_file(stage)
     driver = stage.drive(on_error="skip")
     stage.wait_for_random_chunk(1, 40)
-    stage.kill(driver.child.pid)
-    driver.child.wait()
+    stage.kill_driver(driver)
     delete(stage, path)
     return check_file(stage, stage.resume().told(), name)

@@ -1,7 +1,6 @@
 """A web server that serves files by ranges, and fails at a set rate."""
 
 import http.server
-import os
 import random
 import socket
 import socketserver
@@ -18,13 +17,13 @@ class Handler(http.server.BaseHTTPRequestHandler):
 
     protocol_version = "HTTP/1.1"
     folder = Path()
-    rng = random.Random(0)
+    rng = random.Random(0)  # noqa: S311 (chance, no secret)
     lock = threading.Lock()
 
-    def do_HEAD(self):  # noqa: N802 (the name is the library's)
+    def do_HEAD(self):
         self.serve(is_head=True)
 
-    def do_GET(self):  # noqa: N802
+    def do_GET(self):
         self.serve(is_head=False)
 
     def serve(self, *, is_head):
@@ -101,9 +100,9 @@ class Server(socketserver.ThreadingMixIn, http.server.HTTPServer):
 def main(arguments):
     """Serve a folder until killed; the port is written beside it."""
     folder, seed = Path(arguments[0]), arguments[1]
-    Handler.folder, Handler.rng = folder, random.Random(seed)
+    Handler.folder, Handler.rng = folder, random.Random(seed)  # noqa: S311
     server = Server(("127.0.0.1", 0), Handler)
     temporary = folder.with_name("port.tmp")
     temporary.write_text(str(server.server_port))
-    os.replace(temporary, folder.with_name("port"))
+    temporary.replace(folder.with_name("port"))
     server.serve_forever()

@@ -328,6 +328,6 @@ if __name__ == "__main__":
     if task is not None:
         try:
             sys.exit(become(task))
-        except Exception:
+        except Exception:  # noqa: BLE001 (the border)
             traceback.print_exc()
             sys.exit(70)

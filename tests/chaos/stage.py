@@ -11,7 +11,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import psutil
-
 from tests.chaos.clusters import BARE, EMBEDDED, LOCAL, NANNY, InDriver, Separate
 from tests.chaos.data import N_CHUNKS, ROOM, Content, copy_files
 from tests.chaos.nursery import PATIENCE_S, wait_until
@@ -232,12 +231,24 @@ class Stage:
         self.kill(pid, workers=(pid,))
         return pid
 
+    def kill_driver(self, driver):
+        """Kill it; what that costs is found out when another one resumes."""
+        driver.child.kill()
+        driver.child.wait()
+
     def blow(self, workers=()):
         """Note that work may be lost now."""
         self.blows.append(Blow(time.time(), tuple(workers)))
 
-    def prolong_blow(self):
-        """The last blow lasts until now: what was begun since is lost as well."""
+    def prolong_blow(self, pid=None):
+        """The last blow lasts until now: what was begun since may be lost as well.
+
+        With a `pid`, it lasts until this process, or the run, has ended.
+        """
+        if pid is not None:
+            wait_until(
+                lambda: not is_alive(pid) or not self.drivers[-1].child.is_running, "its end"
+            )
         last = self.blows[-1]
         self.blows[-1] = Blow(last.time, last.pids, time.time())
 
@@ -252,9 +263,7 @@ class Stage:
         """A small disk of its own for the run directory."""
         place = self.folder / "disk"
         place.mkdir()
-        subprocess.run(
-            ["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", place], check=True
-        )
+        subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", place], check=True)
         self.stack.callback(subprocess.run, ["umount", "--lazy", place], check=False)
         self.run_dir = place / "the run"
         return place

@@ -127,9 +127,10 @@ def flaky_server(stage):
         stage.folder / "server.log",
     )
     stage.stack.callback(server.end)
-    port = wait_until((stage.folder / "port").exists, "the server listens") and (
-        stage.folder / "port"
-    ).read_text()
+    port = (
+        wait_until((stage.folder / "port").exists, "the server listens")
+        and (stage.folder / "port").read_text()
+    )
     stage.fileset = {
         dataset: [
             f"http://127.0.0.1:{port}/{urllib.parse.quote(name)}"

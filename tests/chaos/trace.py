@@ -36,9 +36,7 @@ class Trace:
         for text in self.path.read_text().splitlines():
             kind, time, pid, uuid, start, stop, key = text.split(" ", 6)
             if what in (None, kind):
-                found.append(
-                    Line(kind, float(time), int(pid), uuid, int(start), int(stop), key)
-                )
+                found.append(Line(kind, float(time), int(pid), uuid, int(start), int(stop), key))
         return found
 
     def n_begun(self):
@@ -117,9 +115,7 @@ def count_redone(trace, ledger, blows, chunk):
             event for segment in ledger if segment.time <= blow.time for event in segment.events()
         }
         until = max(blow.time, blow.until)
-        lost = Counter(
-            event for line in begun if line.time <= until for event in line.events()
-        )
+        lost = Counter(event for line in begun if line.time <= until for event in line.events())
         bound += sum(1 for event in lost if event not in kept)
         on_the_dead += sum(
             1
