@@ -320,3 +320,23 @@ def test_where_results_come_from_is_written_down(place):
     found = json.loads(printed.stdout)
     assert found["datasets"]["data"]["chunks_reused"] == 12
     assert any("taken from" in note for note in found["notes"])
+
+
+def test_files_that_are_opened_and_not_declared_are_named(place):
+    table = place / "pile µp.txt"
+    table.write_text("3")
+    (place / "analysis.py").write_text(
+        "from pathlib import Path\n"
+        "def process(events):\n"
+        f"    return {{'n': len(events) * int(Path({str(table)!r}).read_text())}}\n"
+    )
+    first = run()
+    assert first.output["n"] == 1800
+    assert any(f"not declared: {table}." in note for note in first.notes)
+    second = run()
+    assert reused(second) == 12
+    assert any(f"not declared: {table}." in note for note in second.notes)
+    third = run(inputs=[table])
+    assert reused(third) == 0
+    assert not any("not declared" in note for note in third.notes)
+    assert not any("not declared" in note for note in bp.load(run(inputs=[place]).run_dir).notes)

@@ -43,6 +43,6 @@ def result_json(result: RunResult) -> dict[str, Any]:
         "failures": [asdict(failure) for failure in result.failures],
         "metrics": dict(result.metrics),
         "incidents": list(result.incidents),
-        "notes": list(result.notes),
         "accepted_changes": list(result.accepted_changes),
+        "notes": list(result.notes),
     }

@@ -20,6 +20,7 @@ from beampipe.execution.manifest import ChunkKey, DoneChunk, FailedChunk, Manife
 from beampipe.execution.output_ties import check_can_travel, check_is_new, materialize
 from beampipe.execution.partials import Partial
 from beampipe.execution.retries import POLICY
+from beampipe.execution.undeclared import watch_opens
 
 if TYPE_CHECKING:
     from beampipe.execution.processors import Processor
@@ -247,9 +248,11 @@ class _Work:
                 # Both borders fell on the same cluster boundary. Many processors cannot bear
                 # arrays of length zero, and a loop over the file would never give them any.
                 return _Processed((data.start, data.stop))
-            output = processor.process(data.events)
-            check_output(output)
-            output = materialize(output)
+            is_first = chunk is self.bundle.chunks[0]
+            with watch_opens(self.folder.opened, given=chunk.plan.file.urls, is_on=is_first):
+                output = processor.process(data.events)
+                check_output(output)
+                output = materialize(output)
             done = time.perf_counter()
             read_s = data.read_s()
             self.folder.count("open_s", opened - begin)
@@ -318,6 +321,7 @@ class _Folder:
     failed: list[FailedChunk] = field(default_factory=list)
     returned: list[FailedChunk] = field(default_factory=list)
     split: list[SplitChunk] = field(default_factory=list)
+    opened: set[str] = field(default_factory=set)
     metrics: dict[str, float] = field(default_factory=dict)
 
     def count(self, name: str, amount: float) -> None:
@@ -345,7 +349,13 @@ class _Folder:
     def partial(self, left: Sequence[Chunk]) -> Partial:
         check_can_travel(self.total.value)
         return Partial(
-            Manifest(self.bundle.dataset, tuple(self.done), tuple(self.failed), tuple(self.split)),
+            Manifest(
+                self.bundle.dataset,
+                done=tuple(self.done),
+                failed=tuple(self.failed),
+                split=tuple(self.split),
+                opened=tuple(sorted(self.opened)),
+            ),
             self.total.value,
             self.metrics,
             remainder=tuple((chunk.plan.file.uuid, chunk.k) for chunk in left),
