@@ -447,7 +447,7 @@ def test_chunks_that_were_given_up_are_failures_of_the_bundle(
     made_up, make_context, make_bundle, make_failed
 ):
     lost = make_failed(k=2, start=50, stop=75)
-    partial = run_bundle(make_context(len), make_bundle(0, 1, 3, given_up=(lost,)))
+    partial = run_bundle(make_context(len), make_bundle(given_up=(lost,)))
     assert partial.manifest.failed == (lost,)
     assert partial.value == 75
 

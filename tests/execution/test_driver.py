@@ -1,11 +1,13 @@
 """The commit protocol under every fault that Dask clusters were seen to have."""
 
 import contextlib
+import functools
 import shutil
 import tempfile
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
+from unittest import mock
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -14,14 +16,15 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from beampipe.datasets.model import DatasetPlan, FileEntry, FilePlan, Plan
 from beampipe.errors import AccumulationError, RunHeldError, RunStoppedError, WorkersLostError
+from beampipe.execution import blocks
 from beampipe.execution.accounting import account, tally_manifests
-from beampipe.execution.dispatch import Dispatcher
-from beampipe.execution.driver import WINDOW, Driver, DriverOptions
-from beampipe.execution.engine import missing_chunks
+from beampipe.execution.assembly import assemble_driver
+from beampipe.execution.driver import WINDOW, DriverOptions
 from beampipe.execution.ledger import Ledger, read_segments
-from beampipe.execution.meter import Meter
 from beampipe.execution.pool import Lost
+from beampipe.execution.retries import RetryPolicy
 from beampipe.execution.run_directory import RunDirectory
+from beampipe.execution.summing import sum_segments, why_not_reproducible
 from beampipe.testing.chaos_pool import ChaosPool, Outcome
 
 RUN_ID = "test-run"
@@ -52,18 +55,20 @@ def make_directory(path: Path) -> RunDirectory:
     return directory
 
 
-def start_driver(directory, plan, pool, *, on_error="skip", name="driver"):
-    segments = list(read_segments(directory, RUN_ID))
-    tally = tally_manifests(segment.manifest for segment in segments)
-    n_done = sum(len(dataset.done) for dataset in tally.values())
+def start_driver(directory, plan, pool, *, name="driver", **options):
     directory.lease_file.unlink(missing_ok=True)
-    return Driver(
-        dispatcher=Dispatcher(missing_chunks(plan, tally), plan.n_chunks - n_done),
+    ledger = Ledger.take(directory, run_id=RUN_ID, driver=name)
+    segments = list(read_segments(directory, RUN_ID))
+    options = {"on_error": "skip", "checkpoint_s": 1e9} | options
+    driver = assemble_driver(
+        plan,
+        tally_manifests(segment.manifest for segment in segments),
         pool=pool,
-        ledger=Ledger.take(directory, run_id=RUN_ID, driver=name),
-        options=DriverOptions(on_error=on_error, checkpoint_s=1e9),
-        meter=Meter(events_planned=plan.n_events),
+        ledger=ledger,
+        options=DriverOptions(**options),
     )
+    driver.troubles.retries.policy = RetryPolicy(waits_s=(0.0,), jitter=0.0)
+    return driver
 
 
 def check_counted_once(directory, plan):
@@ -83,20 +88,27 @@ def check_counted_once(directory, plan):
     return accounting
 
 
+PLAN = make_small_plan(sizes=((40, 30, 9), (20, 50)), chunks=8)
 outcomes = st.builds(
     Outcome,
     n_begun=st.integers(1, 6),
     failing=st.frozensets(st.integers(0, 3), max_size=2),
+    passing=st.frozensets(st.integers(0, 3), max_size=2),
 )
 
 
 class CommitProtocol(RuleBasedStateMachine):
     """Bundles end in any order and way; drivers die; at the end everything is there once."""
 
+    reproducible = False
+
+    def check_end(self):
+        """What else must hold when all is done."""
+
     def __init__(self):
         super().__init__()
         self.folder = Path(tempfile.mkdtemp(dir="/dev/shm" if Path("/dev/shm").is_dir() else None))
-        self.plan = make_small_plan(sizes=((40, 30, 9), (20, 50)), chunks=8)
+        self.plan = PLAN
         self.directory = make_directory(self.folder / "run")
         self.old = []
         self.drivers = 0
@@ -106,12 +118,14 @@ class CommitProtocol(RuleBasedStateMachine):
         self.drivers += 1
         self.pool = ChaosPool()
         name = f"driver {self.drivers}"
-        self.driver = start_driver(self.directory, self.plan, self.pool, name=name)
+        self.driver = start_driver(
+            self.directory, self.plan, self.pool, name=name, reproducible=self.reproducible
+        )
         # As after some bundles of 0.02 s a chunk: the next ones are of several chunks.
         self.driver.dispatcher.pace.learn(0.02, 1)
 
     def held_bundles(self):
-        held = {one.key for some in self.driver._held.values() for one in some}
+        held = {one.key for one in self.driver.committer.holdings}
         for key in list(held):
             held.update(self.pool.parents.get(key, ()))
         return sorted(key for key in self.pool.partials if key in held)
@@ -172,11 +186,34 @@ class CommitProtocol(RuleBasedStateMachine):
     def lose_partial(self, data):
         self.pool.lose_partial(data.draw(st.sampled_from(self.held_bundles())))
 
+    @precondition(lambda self: self.pool.running())
+    @rule(
+        data=st.data(),
+        is_known=st.booleans(),
+        is_short=st.booleans(),
+        is_expected=st.sampled_from([False, False, True]),
+    )
+    def kill(self, data, is_known, is_short, is_expected):
+        """A worker dies with some bundles, one of which may have begun."""
+        keys = data.draw(st.lists(st.sampled_from(self.pool.running()), min_size=1, unique=True))
+        begun = None
+        if is_known:
+            begun = {}
+            if data.draw(st.booleans()):
+                n_chunks = len(self.pool.bundles[keys[0]].chunks)
+                begun = {keys[0]: data.draw(st.integers(0, n_chunks - 1))}
+        seen = {"memory_bytes": 95, "memory_limit_bytes": 100} if is_short else {"signal": 11}
+        self.pool.kill(keys, begun=begun, seen=seen, is_expected=is_expected)
+        self.listen()
+
     @rule()
-    def merge(self):
-        for held in self.driver._held.values():
-            if len(held) > 1:
-                self.driver._merge(held, 2)
+    def lag(self):
+        """Nothing comes back: what is out is started again elsewhere."""
+        self.driver._fill_window()
+        self.driver._out.heard_at -= 1e6
+        for key in self.driver._out:
+            self.driver._out._out[key].sent_at -= 1e6
+        self.driver._start_twins()
 
     @rule()
     def commit(self):
@@ -219,16 +256,53 @@ class CommitProtocol(RuleBasedStateMachine):
                 self.driver._take(event)
         accounting = check_counted_once(self.directory, self.plan)
         assert accounting.is_complete
+        self.check_end()
         shutil.rmtree(self.folder)
 
 
-TestCommitProtocol = CommitProtocol.TestCase
-TestCommitProtocol.settings = settings(
-    max_examples=150,
+@functools.cache
+def reference_sum():
+    """What a run without faults gives."""
+    with tempfile.TemporaryDirectory() as folder:
+        directory = make_directory(Path(folder) / "run")
+        start_driver(directory, PLAN, Obedient(), reproducible=True).run()
+        segments = list(read_segments(directory, RUN_ID))
+        assert not why_not_reproducible(PLAN, segments)
+        return sum_segments(segments, trust=False)
+
+
+class ReproducibleProtocol(CommitProtocol):
+    """The same in blocks; the sum has the same last bits whatever happened."""
+
+    reproducible = True
+
+    def __init__(self):
+        self.patch = mock.patch.object(blocks, "_BLOCKS", 10)  # four chunks in each
+        self.patch.start()
+        super().__init__()
+
+    def teardown(self):
+        super().teardown()
+        self.patch.stop()
+
+    def check_end(self):
+        segments = list(read_segments(self.directory, RUN_ID))
+        if any(segment.manifest.failed for segment in segments):
+            return  # done again by the last driver, one by one
+        if not why_not_reproducible(self.plan, segments):
+            assert sum_segments(segments, trust=False) == reference_sum()
+
+
+PROTOCOL_SETTINGS = settings(
+    max_examples=80,
     stateful_step_count=40,
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow],
 )
+TestCommitProtocol = CommitProtocol.TestCase
+TestCommitProtocol.settings = PROTOCOL_SETTINGS
+TestReproducibleProtocol = ReproducibleProtocol.TestCase
+TestReproducibleProtocol.settings = PROTOCOL_SETTINGS
 
 
 class Obedient(ChaosPool):
@@ -293,7 +367,7 @@ def test_a_chunk_that_kills_its_workers_is_written_off_and_the_others_are_done(t
     segments = list(read_segments(directory, RUN_ID))
     failure = next(f for segment in segments for f in segment.manifest.failed)
     assert failure.code == WorkersLostError.code
-    assert failure.attempt == 2
+    assert failure.attempt == failure.seen["workers_killed"] == 3
 
 
 def test_outputs_that_cannot_be_added_end_the_run_and_nothing_doubtful_is_kept(tmp_path):
@@ -317,9 +391,10 @@ def test_results_that_keep_being_lost_end_the_run_instead_of_going_round_for_eve
     directory = make_directory(tmp_path)
 
     class Forgetful(Obedient):
-        def pull(self, key):
-            self.lose_partial(key)
-            return super().pull(key)
+        def pull(self, keys, patience_s):
+            for key in keys:
+                self.lose_partial(key)
+            return super().pull(keys, patience_s)
 
     driver = start_driver(directory, plan, Forgetful())
     with pytest.raises(WorkersLostError, match="again and again"):
@@ -405,7 +480,154 @@ def test_large_partials_are_merged_two_at_a_time(tmp_path, value_bytes, expected
             self.most = max(self.most, len(keys))
             return super().merge(keys)
 
-    plan = make_small_plan(sizes=((100,) * 6,), chunks=5)
+    plan = make_small_plan(sizes=((400, 400),), chunks=100)
     pool = Large()
     start_driver(make_directory(tmp_path), plan, pool).run()
     assert pool.most == expected
+
+
+def test_a_named_chunk_goes_alone_and_its_neighbours_at_once(tmp_path):
+    plan = make_small_plan(sizes=((40,),), chunks=8)
+    directory = make_directory(tmp_path)
+    pool = ChaosPool()
+    driver = start_driver(directory, plan, pool)
+    driver.dispatcher.pace.learn(0.001, 1)
+    driver._fill_window()
+    (key,) = pool.running()
+    pool.kill([key], begun={key: 3}, seen={"signal": 11})
+    for event in pool.wait(0):
+        driver._take(event)
+    driver._fill_window()
+    sent = [pool.bundles[one] for one in pool.running()]
+    assert sorted(len(bundle.chunks) for bundle in sent) == [1, 7]
+    (alone,) = [bundle for bundle in sent if bundle.is_suspect]
+    assert alone.chunks[0].k == 3
+    assert key in pool.released
+
+
+def test_what_is_held_is_committed_before_a_suspect_goes_out(tmp_path):
+    plan = make_small_plan(sizes=((40, 40),), chunks=8)
+    directory = make_directory(tmp_path)
+    pool = ChaosPool()
+    driver = start_driver(directory, plan, pool)
+    driver._fill_window()
+    first, second, *_ = pool.running()
+    pool.finish(first, Outcome())
+    pool.kill([second], begun={second: 0}, seen={"signal": 9})
+    for event in pool.wait(0):
+        driver._take(event)
+    assert driver.metrics.get("commits", 0) == 0
+    driver._fill_window()
+    assert driver.metrics["commits"] == 1
+    assert check_counted_once(directory, plan).events_processed == 5
+
+
+def test_a_chunk_that_is_short_of_memory_goes_out_in_pieces_until_it_fits(tmp_path):
+    plan = make_small_plan(sizes=((40,),), chunks=8)
+    directory = make_directory(tmp_path)
+    pieces = []
+
+    class Small(ChaosPool):
+        def wait(self, timeout_s):
+            for key in self.running():
+                bundle = self.bundles[key]
+                guilty = [i for i, chunk in enumerate(bundle.chunks) if chunk.k == 3]
+                pieces.extend([bundle.pieces] * len(guilty))
+                if guilty and bundle.pieces < 64:
+                    seen = {"memory_bytes": 99, "memory_limit_bytes": 100, "signal": 9}
+                    self.kill([key], begun={key: guilty[0]}, seen=seen)
+                else:
+                    self.finish(key, Outcome())
+            return super().wait(timeout_s)
+
+    driver = start_driver(directory, plan, Small())
+    driver.run()
+    assert check_counted_once(directory, plan).is_complete
+    assert pieces == [1, 4, 16, 64]
+    segments = list(read_segments(directory, RUN_ID))
+    assert [(s.k, s.pieces) for one in segments for s in one.manifest.split] == [(3, 64)]
+
+
+def test_what_may_pass_is_tried_four_times(tmp_path):
+    plan = make_small_plan(sizes=((40,),), chunks=8)
+    directory = make_directory(tmp_path)
+    attempts = []
+
+    class Flaky(ChaosPool):
+        def wait(self, timeout_s):
+            for key in self.running():
+                bundle = self.bundles[key]
+                failing = frozenset(i for i, chunk in enumerate(bundle.chunks) if chunk.k == 3)
+                attempts.extend([bundle.attempt] * len(failing))
+                self.finish(key, Outcome(passing=failing))
+            return super().wait(timeout_s)
+
+    driver = start_driver(directory, plan, Flaky())
+    driver.run()
+    assert attempts == [1, 2, 3, 4]
+    accounting = check_counted_once(directory, plan)
+    assert accounting["data set 0"].chunks_failed == 1
+    assert driver.metrics["retries"] == 3
+    (incident,) = driver.incidents.to_json()
+    assert (incident["what"], incident["count"]) == ("retry", 3)
+
+
+def test_a_worker_that_was_told_to_go_speaks_against_nothing(tmp_path):
+    plan = make_small_plan(sizes=((40,),), chunks=8)
+    pool = ChaosPool()
+    driver = start_driver(make_directory(tmp_path), plan, pool)
+    for _ in range(20):
+        driver._fill_window()
+        keys = pool.running()
+        pool.kill(keys, begun=dict.fromkeys(keys, 0), is_expected=True)
+        for event in pool.wait(0):
+            driver._take(event)
+    assert driver.casualties.n_died == 0
+    driver._fill_window()
+    assert not any(pool.bundles[key].is_suspect for key in pool.running())
+
+
+def test_a_twin_counts_once_whichever_is_first(tmp_path):
+    plan = make_small_plan(sizes=((40,),), chunks=8)
+    directory = make_directory(tmp_path)
+    pool = ChaosPool()
+    driver = start_driver(directory, plan, pool)
+    driver.dispatcher.pace.learn(0.001, 1)
+    driver._fill_window()
+    (slow,) = pool.running()
+    pool.workers[slow] = "tcp://slow"
+    driver._out._out[slow].sent_at -= 1000
+    driver._out.heard_at = -1000.0
+    driver._start_twins()
+    driver._start_twins()
+    (twin,) = set(pool.running()) - {slow}
+    assert pool.bundles[twin].away == {"tcp://slow"}
+    pool.finish(twin, Outcome())
+    pool.finish(slow, Outcome())
+    for event in pool.wait(0):
+        driver._take(event)
+    assert slow in pool.released
+    driver.commit()
+    assert check_counted_once(directory, plan).is_complete
+    assert driver.metrics["twins"] == 1
+
+
+def test_a_group_of_files_is_one_segment_and_large_values_have_few(tmp_path):
+    plan = make_small_plan(sizes=((9,) * 300,), chunks=3)
+    directory = make_directory(tmp_path / "small")
+    start_driver(directory, plan, Obedient()).run()
+    small = list(read_segments(directory, RUN_ID))
+    assert len(small) == 100
+    for segment in small:
+        assert len({chunk.uuid for chunk in segment.manifest.done}) == 3
+
+    class Large(Obedient):
+        def wait(self, timeout_s):
+            return [
+                replace(event, summary=replace(event.summary, value_bytes=10_000_000))
+                for event in super().wait(timeout_s)
+            ]
+
+    directory = make_directory(tmp_path / "large")
+    start_driver(directory, plan, Large()).run()
+    assert len(list(read_segments(directory, RUN_ID))) <= 7

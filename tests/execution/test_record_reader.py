@@ -30,11 +30,11 @@ from beampipe.execution.record_reader import (
     read_plan,
     read_record,
     read_summary,
-    sum_segments,
     write_result,
 )
 from beampipe.execution.run_directory import create_run_directory
 from beampipe.execution.storage import write_json
+from beampipe.execution.summing import sum_segments
 
 
 class OnlyPickle:

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 import cloudpickle
 
 from beampipe.datasets.model import Chunk
+from beampipe.error_kinds import classify_error
+from beampipe.error_rules import ErrorRule
 from beampipe.errors import BeampipeError, ProcessorPickleError
 from beampipe.execution.accumulators import add_into, add_outputs, check_output, take_output
 from beampipe.execution.exclusion import Exclusion
@@ -39,11 +41,14 @@ class RunContext:
         The pickled `Processor` and schema.
     metadata : dict of str to dict
         What the processor is told of each dataset.
+    error_rules : tuple of ErrorRule
+        The user's own rules of what kind an error is.
     """
 
     digest: str
     payload: bytes
     metadata: Mapping[str, Mapping[str, Any]]
+    error_rules: tuple[ErrorRule, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,10 +67,12 @@ class Bundle:
         Whether its chunks were on a worker that died; then each has a process to itself.
     avoid : tuple of str
         Replicas that gave trouble; they are tried last.
+    away : frozenset of str
+        Workers' addresses and hosts where they gave trouble; others are preferred.
     pieces : int
         Into how many entry ranges each chunk is cut while it is done, so that it fits into memory.
     given_up : tuple of FailedChunk
-        Chunks that belong to it and are not to be tried any more.
+        Chunks of it that are not to be tried any more.
     """
 
     number: int
@@ -76,6 +83,7 @@ class Bundle:
     is_last_try: bool = False
     is_suspect: bool = False
     avoid: tuple[str, ...] = ()
+    away: frozenset[str] = frozenset()
     pieces: int = 1
     given_up: tuple[FailedChunk, ...] = ()
 
@@ -126,13 +134,13 @@ def run_bundle(
         Told of every chunk and column.
     """
     begin = time.perf_counter()
-    folder = _Folder(bundle, failed=list(bundle.given_up))
+    folder = _Folder(bundle, context.error_rules)
     left = list(bundle.chunks)
     try:
         bench = _workbench(context)
     except BeampipeError as error:
         for chunk in left:
-            folder.take_failure(folder.describe(chunk, error, None))
+            folder.fail(chunk, error, None)
         left.clear()
     else:
         work = _Work(context, bundle, bench, folder, trail or Trail())
@@ -194,9 +202,14 @@ class _Work:
 
     def do(self, chunk: Chunk) -> None:
         """Do a chunk, from one replica after the other where bytes are broken."""
+        key = (chunk.plan.file.uuid, chunk.k)
+        for failure in self.bundle.given_up:
+            if (failure.uuid, failure.k) == key:
+                self.folder.failed.append(failure)
+                return
         avoid: frozenset[str] | None = frozenset(self.bundle.avoid)
         with _EXCLUSION.alone() if self.bundle.is_suspect else _EXCLUSION.together():
-            self.trail.begin(self.bundle.number, (chunk.plan.file.uuid, chunk.k))
+            self.trail.begin(self.bundle.number, key)
             try:
                 while avoid is not None:
                     avoid = self._do_from(chunk, avoid)
@@ -209,10 +222,7 @@ class _Work:
         ranges: list[tuple[int, int]] = []
         for piece in range(self.bundle.pieces):
             processed = self._process(chunk, piece, avoid)
-            if isinstance(processed, FailedChunk):
-                self.folder.take_failure(processed)
-                return None
-            if isinstance(processed, frozenset):
+            if not isinstance(processed, _Processed):
                 return processed
             begin = time.perf_counter()
             ranges.append(processed.entries)
@@ -228,8 +238,8 @@ class _Work:
 
     def _process(
         self, chunk: Chunk, piece: int, avoid: frozenset[str]
-    ) -> _Processed | FailedChunk | frozenset[str]:
-        """Read and process one piece; what went wrong, or the replicas to avoid from now on."""
+    ) -> _Processed | frozenset[str] | None:
+        """Read and process one piece; None if it failed, or the replicas to avoid from now on."""
         begin = time.perf_counter()
         data: ChunkEvents | None = None
         try:
@@ -263,15 +273,19 @@ class _Work:
             if _is_ctrl_c(error):
                 raise
             explained = explain_error(error, data)
-            failure = self.folder.describe(chunk, explained, data)
-            untried = set(chunk.plan.file.urls) - avoid
-            if failure.kind == "data" and data is not None and len(untried) > 1:
+            if data is not None and self._has_another(chunk, avoid, explained):
                 return avoid | {data.url}  # a replica may have what this one has lost
-            return failure
+            self.folder.fail(chunk, explained, data)
+            return None
         finally:
             if data is not None:
                 self.folder.count("bytes_read", data.bytes_read())
                 data.close()
+
+    def _has_another(self, chunk: Chunk, avoid: frozenset[str], error: BaseException) -> bool:
+        """Whether a file is broken, and there is another replica of it."""
+        n_untried = len(set(chunk.plan.file.urls) - avoid)
+        return n_untried > 1 and classify_error(error, self.context.error_rules).kind == "data"
 
 
 @dataclass(frozen=True, slots=True)
@@ -316,6 +330,7 @@ class _Folder:
     """Gathers what became of the chunks of one bundle."""
 
     bundle: Bundle
+    rules: Sequence[ErrorRule]
     total: Sum = field(default_factory=Sum)
     done: list[DoneChunk] = field(default_factory=list)
     failed: list[FailedChunk] = field(default_factory=list)
@@ -338,13 +353,13 @@ class _Folder:
             self.split.append(SplitChunk(plan.file.uuid, chunk.k, self.bundle.pieces))
         self.count("events", stop - start)
 
-    def describe(self, chunk: Chunk, error: BaseException, data: ChunkEvents | None) -> FailedChunk:
-        return describe_failure(chunk, error, data, attempt=self.bundle.attempt)
-
-    def take_failure(self, failure: FailedChunk) -> None:
-        """Hand a chunk back that may do better elsewhere, later, or in pieces."""
-        is_final = self.bundle.is_last_try or not POLICY.is_worth_another(failure)
-        (self.failed if is_final else self.returned).append(failure)
+    def fail(self, chunk: Chunk, error: BaseException, data: ChunkEvents | None) -> None:
+        """Write a failure down, or hand the chunk back if it may do better another time."""
+        failure = describe_failure(
+            chunk, error, data, attempt=self.bundle.attempt, rules=self.rules
+        )
+        may_pass = not self.bundle.is_last_try and POLICY.is_worth_another(failure)
+        (self.returned if may_pass else self.failed).append(failure)
 
     def partial(self, left: Sequence[Chunk]) -> Partial:
         check_can_travel(self.total.value)

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import queue
+import random
 import time
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import CancelledError
 from typing import TYPE_CHECKING, Any
 
 from distributed.client import ClosedClientError
+from distributed.comm import get_address_host
 
 from beampipe.errors import ExecutionError, PartialLostError, WorkersLostError
 from beampipe.execution.bundles import Bundle, RunContext
@@ -25,7 +28,9 @@ _COUNT_EVERY_S = 2.0
 # What a client raises whose scheduler does not answer; one that was closed has none at all.
 _GONE = (OSError, TimeoutError, AttributeError, ClosedClientError)
 # Dask runs a task with a higher priority first: a merge frees memory, a bundle fills it.
-_BUNDLE, _SUMMARY, _MERGE = 0, 10, 20
+_BUNDLE, _AGAIN, _SUMMARY, _MERGE = 0, 5, 10, 20
+_LOOK_AGAIN_S = 0.01
+_PLACES = 64  # workers to choose from: enough, where there are thousands
 
 
 class DaskPool:
@@ -62,18 +67,24 @@ class DaskPool:
         with contextlib.suppress(*_GONE, ValueError):
             self._client.unregister_worker_plugin(self._prefix)
 
-    def _submit(
-        self, function: Any, *args: Any, kind: str, number: int, priority: int
-    ) -> Future[Any]:
+    def _submit(self, function: Any, *args: Any, kind: str, number: int, **how: Any) -> Future[Any]:
         key = f"{self._prefix}-{kind}-{number}"
         with _scheduler_errors():
-            return self._client.submit(function, *args, key=key, pure=False, priority=priority)
+            return self._client.submit(function, *args, key=key, pure=False, **how)
 
     def submit(self, bundle: Bundle) -> Key:
         """Send a bundle off; its summary follows as soon as it is done."""
         number = bundle.number
+        # Before all that waits: the workers that are free should not do new chunks first.
+        priority = _AGAIN if bundle.attempt > 1 or bundle.is_suspect or bundle.away else _BUNDLE
         partial = self._submit(
-            run_with_plugin, self._prefix, bundle, kind="bundle", number=number, priority=_BUNDLE
+            run_with_plugin,
+            self._prefix,
+            bundle,
+            kind="bundle",
+            number=number,
+            priority=priority,
+            **self._place(bundle.away),
         )
         summary = self._submit(
             summarize_partial, partial, kind="summary", number=number, priority=_SUMMARY
@@ -84,6 +95,21 @@ class DaskPool:
         summary.add_done_callback(lambda _: self._ended.put(key))
         return key
 
+    def _place(self, away: frozenset[str]) -> dict[str, Any]:
+        """Prefer other workers to those where a chunk failed; any will do if these are all."""
+        if not away:
+            return {}
+        self.n_threads()
+        others = [
+            address
+            for address in self._threads
+            if address not in away and get_address_host(address) not in away
+        ]
+        if not others or len(others) == len(self._threads):
+            return {}
+        some = random.sample(others, min(len(others), _PLACES))
+        return {"workers": some, "allow_other_workers": True}
+
     def wait(self, timeout_s: float) -> Sequence[Finished | Lost]:
         """Bundles that ended; waits for the first one so long [s]."""
         keys: list[Key] = []
@@ -91,12 +117,7 @@ class DaskPool:
             keys.append(self._ended.get(timeout=timeout_s))
             while True:
                 keys.append(self._ended.get_nowait())
-        if self._client.status not in {"running", "connecting"}:
-            raise WorkersLostError(
-                "The connection to the Dask scheduler is gone.",
-                why=f"the client's status is {self._client.status!r}",
-                fix="start a cluster and `beampipe resume` the run; what is committed is kept",
-            )
+        self._check_connection()
         ended = {key: future for key in keys if (future := self._summaries.pop(key, None))}
         good = {key: future for key, future in ended.items() if future.status == "finished"}
         # A worker may die between the end of a summary and this line: None for those.
@@ -109,6 +130,14 @@ class DaskPool:
             for key, future in ended.items()
         ]
 
+    def _check_connection(self) -> None:
+        if self._client.status not in {"running", "connecting"}:
+            raise WorkersLostError(
+                "The connection to the Dask scheduler is gone.",
+                why=f"the client's status is {self._client.status!r}",
+                fix="start a cluster and `beampipe resume` the run; what is committed is kept",
+            )
+
     def merge(self, keys: Sequence[Key]) -> Key:
         """Fold partials into a fresh one on a worker."""
         self._n_merges += 1
@@ -120,31 +149,64 @@ class DaskPool:
         self._partials[key] = merged
         return key
 
-    def pull(self, key: Key) -> Partial:
-        """Bring a partial here.
+    def pull(self, keys: Sequence[Key], patience_s: float) -> dict[Key, Partial | ExecutionError]:
+        """Bring partials here, as soon as they are ready.
 
-        Raises
-        ------
-        ExecutionError
-            What a merge raised.
-        PartialLostError
-            ``run-partial-lost``: its workers are gone and Dask gave up.
+        Parameters
+        ----------
+        patience_s : float
+            How long to wait while none of them becomes ready [s].
+
+        Returns
+        -------
+        dict of str to Partial or ExecutionError
+            What a merge raised, or `PartialLostError` where the workers are gone or silent.
         """
-        future = self._partials[key]
+        waiting = {key: self._partials[key] for key in keys}
+        answers: dict[Key, Partial | ExecutionError] = {}
+        heard_at = time.monotonic()
+        while waiting and time.monotonic() - heard_at < patience_s:
+            ready = {key: future for key, future in waiting.items() if future.done()}
+            if ready:
+                answers |= self._fetch(ready, patience_s)
+                heard_at = time.monotonic()
+                waiting = {key: future for key, future in waiting.items() if key not in ready}
+            else:
+                self._check_connection()
+                time.sleep(_LOOK_AGAIN_S)
+        for key in waiting:
+            answers[key] = _lost(f"nothing was heard of it for {patience_s:.0f} s")
+        return answers
+
+    def _fetch(
+        self, ready: Mapping[Key, Future[Any]], patience_s: float
+    ) -> dict[Key, Partial | ExecutionError]:
+        """Bring what is ready here, in one go."""
+        answers: dict[Key, Partial | ExecutionError] = {
+            key: _explain(future) for key, future in ready.items() if future.status != "finished"
+        }
+        good = {key: future for key, future in ready.items() if key not in answers}
+
+        async def gather() -> dict[Key, Partial]:
+            gathering: Any = self._client.gather(good, errors="skip", asynchronous=True)
+            return await asyncio.wait_for(gathering, patience_s)
+
+        found: dict[Key, Partial] = {}
+        why = "its worker was lost before it could be fetched"
         try:
-            error = future.exception()
-            if error is None:
-                partial: Partial = future.result()
-                return partial
-        except (CancelledError, OSError, TimeoutError) as lost:
-            error = lost
-        if isinstance(error, ExecutionError):
-            raise error
-        raise PartialLostError(
-            "A partial result was lost.",
-            why=f"{type(error).__name__}: {error}",
-            fix="its chunks are done again",
-        ) from error
+            found = self._client.sync(gather)
+        except (CancelledError, TimeoutError, OSError) as error:
+            why = f"{type(error).__name__}: {error}"
+        for key in good:
+            answers[key] = found.get(key) or _lost(why)
+        return answers
+
+    def find_workers(self, keys: Sequence[Key]) -> Mapping[Key, str]:
+        """Where bundles are, as the scheduler knows it."""
+        wanted = set(keys)
+        with _scheduler_errors():
+            processing: Mapping[str, Sequence[Key]] = self._client.processing()
+        return {key: worker for worker, some in processing.items() for key in some if key in wanted}
 
     def release(self, keys: Sequence[Key]) -> None:
         """Let the scheduler forget these; bundles that have not begun never will."""
@@ -180,6 +242,16 @@ def _scheduler_errors() -> Iterator[None]:
             why=f"{type(error).__name__}: {error}",
             fix="start a cluster and `beampipe resume` the run; what is committed is kept",
         ) from error
+
+
+def _explain(future: Future[Any]) -> ExecutionError:
+    """What became of a partial that is not there."""
+    error = _reason(future)
+    return error if isinstance(error, ExecutionError) else _lost(f"{type(error).__name__}: {error}")
+
+
+def _lost(why: str) -> PartialLostError:
+    return PartialLostError("A partial result was lost.", why=why, fix="its chunks are done again")
 
 
 def _reason(future: Future[Any]) -> BaseException:

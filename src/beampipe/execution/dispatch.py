@@ -2,23 +2,62 @@
 
 from __future__ import annotations
 
+import heapq
+import itertools
+import math
+import time
 from collections import deque
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Hashable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from beampipe.datasets.model import Chunk
 from beampipe.execution.bundles import Bundle
+from beampipe.execution.manifest import FailedChunk
 
 TARGET_S = 10.0
 _LEAST_S = 0.1
 _MOST_CHUNKS = 4096
+_MOST_HELD_BACK = 10_000
+
+
+class Terms(NamedTuple):
+    """On what terms a chunk goes out again; the attributes are those of `Bundle`."""
+
+    attempt: int = 1
+    is_last_try: bool = False
+    is_suspect: bool = False
+    avoid: tuple[str, ...] = ()
+    away: frozenset[str] = frozenset()
+    pieces: int = 1
+    given_up: tuple[FailedChunk, ...] = ()
+
+
+FIRST = Terms()
+_SUSPECT = Terms(attempt=2, is_suspect=True)
+
+
+def terms_of(bundle: Bundle) -> Terms:
+    """The terms on which a bundle went out."""
+    return Terms(*(getattr(bundle, name) for name in Terms._fields))
 
 
 @dataclass(slots=True)
 class Pace:
-    """How long a chunk takes, learned as the run goes."""
+    """How long a chunk takes, learned as the run goes.
+
+    Attributes
+    ----------
+    chunk_s : float
+        Of one chunk, on average [s].
+    longest_s : float
+        Of one bundle, the longest so far [s].
+    done : int
+        Bundles that came back.
+    """
 
     chunk_s: float = 0.0
+    longest_s: float = 0.0
     done: int = 0
 
     def learn(self, seconds: float, chunks: int) -> None:
@@ -27,7 +66,21 @@ class Pace:
             return
         weight = max(0.1, 1.0 / (self.done + 1))
         self.chunk_s += weight * (seconds / chunks - self.chunk_s)
+        self.longest_s = max(self.longest_s, seconds)
         self.done += 1
+
+
+class _Later(NamedTuple):
+    """Chunks that wait for their time; those of the same time keep their order."""
+
+    due: float
+    number: int
+    chunks: tuple[Chunk, ...]
+    terms: Terms
+
+
+def _one_group(chunk: Chunk) -> Hashable:
+    return chunk.plan.file.dataset
 
 
 @dataclass(slots=True)
@@ -44,61 +97,108 @@ class Dispatcher:
         In the order of the plan.
     n_chunks : int
         How many there are.
+    group_of : callable, optional
+        A bundle never holds chunks of two groups; by default those are the datasets.
+    is_whole : bool
+        A bundle always holds all chunks of its group, and may take its time.
+
+    Attributes
+    ----------
+    hold : callable or None
+        For how long a chunk is to be held back [s], asked before it goes out.
     """
 
     chunks: Iterable[Chunk]
     n_chunks: int
     pace: Pace = field(default_factory=Pace)
+    group_of: Callable[[Chunk], Hashable] = _one_group
+    is_whole: bool = False
+    hold: Callable[[Chunk, Terms], float] | None = None
     _stream: Iterator[Chunk] | None = None
     _again: deque[Chunk] = field(default_factory=deque)
-    _suspects: deque[tuple[Chunk, ...]] = field(default_factory=deque)
+    _later: list[_Later] = field(default_factory=list)
+    _n_later: int = 0
+    _quiet: deque[tuple[tuple[Chunk, ...], Terms]] = field(default_factory=deque)
     _ahead: Chunk | None = None
     _taken: int = 0
     _number: int = 0
+    _order: Iterator[int] = field(default_factory=itertools.count)
+
+    # -- what comes back --------------------------------------------------------------------
 
     def give_back(self, chunks: Collection[Chunk]) -> None:
         """Put chunks in line again, before all others."""
         self._again.extendleft(reversed(list(chunks)))
 
-    def suspect(self, chunks: Collection[Chunk]) -> None:
-        """Put chunks aside whose worker died, to go out alone when all others are done.
+    def postpone(self, chunks: Collection[Chunk], due: float, terms: Terms) -> None:
+        """Let chunks go out again, on certain terms, when their time has come.
 
-        A worker's death speaks against everything that was on it, so who is to blame shows only
-        when nothing else runs: a bundle that passes is innocent, one that kills again comes
-        back here in halves, and a single chunk that does is guilty.
+        Parameters
+        ----------
+        chunks : collection of Chunk
+            Of one group; they stay together.
+        due : float
+            When, by `time.monotonic` [s].
         """
-        self._suspects.append(tuple(chunks))
+        heapq.heappush(self._later, _Later(due, next(self._order), tuple(chunks), terms))
+        self._n_later += len(chunks)
+
+    def suspect(self, chunks: Collection[Chunk], terms: Terms = _SUSPECT) -> None:
+        """Put chunks aside whose worker died, to go out when nothing else runs anywhere.
+
+        Where nobody can tell which chunk a worker was at, its death speaks against everything
+        that was on it: a bundle that passes is innocent, one that kills again comes back here
+        in halves, and a single chunk that does is guilty.
+        """
+        self._quiet.append((tuple(chunks), terms))
 
     @property
     def n_left(self) -> int:
         """Chunks that have not gone out, or have come back undone."""
-        aside = sum(map(len, self._suspects))
-        return self.n_chunks - self._taken + len(self._again) + aside
+        quiet = sum(len(chunks) for chunks, _ in self._quiet)
+        aside = len(self._again) + self._n_later + quiet
+        return self.n_chunks - self._taken + aside
+
+    @property
+    def due(self) -> float | None:
+        """When the next chunk that waits for its time may go out; None where none does [s]."""
+        return self._later[0].due if self._later else None
+
+    # -- what goes out ----------------------------------------------------------------------
 
     def next_bundle(self, n_threads: int) -> Bundle | None:
-        """The next bundle, None when nothing but suspects is left."""
+        """The next bundle, None when nothing may go out now."""
         size = self._size(max(n_threads, 1))
-        chunks = self._take_again(size) if self._again else self._take_new(size)
+        if late := self._bundle_later(size):
+            return late
+        if self._again:
+            return self._make_bundle(self._take_again(size))
+        chunks = self._take_new(size)
         return self._make_bundle(chunks) if chunks else None
 
     def next_suspect(self) -> Bundle | None:
-        """The next bundle that is to run alone."""
-        if not self._suspects:
+        """The next bundle that is to run while nothing else does."""
+        if not self._quiet:
             return None
-        return self._make_bundle(self._suspects.popleft(), is_suspect=True)
+        return self._make_bundle(*self._quiet.popleft())
 
-    def _make_bundle(self, chunks: Sequence[Chunk], *, is_suspect: bool = False) -> Bundle:
+    def twin(self, bundle: Bundle, away: frozenset[str]) -> Bundle:
+        """The same chunks once more, for another worker."""
+        return self._make_bundle(bundle.chunks, terms_of(bundle)._replace(away=away))
+
+    def _make_bundle(self, chunks: Sequence[Chunk], terms: Terms = FIRST) -> Bundle:
         self._number += 1
         return Bundle(
             number=self._number,
             dataset=chunks[0].plan.file.dataset,
             chunks=tuple(chunks),
-            budget_s=3 * TARGET_S,
-            attempt=2 if is_suspect else 1,
-            is_suspect=is_suspect,
+            budget_s=math.inf if self.is_whole else 3 * TARGET_S,
+            **terms._asdict(),
         )
 
     def _size(self, n_threads: int) -> int:
+        if self.is_whole:
+            return _MOST_CHUNKS
         if self.pace.done == 0:
             return 1
         in_time = TARGET_S / max(self.pace.chunk_s, 1e-4)
@@ -106,20 +206,53 @@ class Dispatcher:
         least = _LEAST_S / max(self.pace.chunk_s, 1e-4)
         return int(max(1, min(in_time, max(to_the_end, least), _MOST_CHUNKS)))
 
+    def _bundle_later(self, size: int) -> Bundle | None:
+        """Put together what has the same terms and is due; a suspect goes by itself."""
+        taken: list[Chunk] = []
+        first: _Later | None = None
+        now = time.monotonic()
+        while self._later and self._later[0].due <= now:
+            if first is not None and not self._fits(first, self._later[0], len(taken), size):
+                break
+            late = heapq.heappop(self._later)
+            self._n_later -= len(late.chunks)
+            held_s = 0.0 if self.hold is None else self.hold(late.chunks[0], late.terms)
+            if held_s > 0:
+                self.postpone(late.chunks, now + held_s, late.terms)
+                continue
+            first = first or late
+            taken += late.chunks
+        return self._make_bundle(taken, first.terms) if first is not None else None
+
+    def _fits(self, first: _Later, other: _Later, n_taken: int, size: int) -> bool:
+        most = 1 if first.terms.is_suspect or first.terms.pieces > 1 else size
+        same = self.group_of(first.chunks[0]) == self.group_of(other.chunks[0])
+        return n_taken < most and first.terms == other.terms and same
+
     def _take_again(self, size: int) -> list[Chunk]:
         taken = [self._again.popleft()]
-        name = taken[0].plan.file.dataset
-        while self._again and len(taken) < size and self._again[0].plan.file.dataset == name:
+        group = self.group_of(taken[0])
+        while self._again and len(taken) < size and self.group_of(self._again[0]) == group:
             taken.append(self._again.popleft())
         return taken
 
     def _take_new(self, size: int) -> list[Chunk]:
+        """The next chunks of the stream that need not be held back."""
+        while len(self._later) < _MOST_HELD_BACK:
+            taken = self._read_stream(size)
+            held_s = self.hold(taken[0], FIRST) if self.hold is not None and taken else 0.0
+            if held_s <= 0:
+                return taken
+            self.postpone(taken, time.monotonic() + held_s, FIRST)
+        return []
+
+    def _read_stream(self, size: int) -> list[Chunk]:
         if self._stream is None:
             self._stream = iter(self.chunks)
             self._ahead = next(self._stream, None)
         taken: list[Chunk] = []
         while self._ahead is not None and len(taken) < size:
-            if taken and self._ahead.plan.file.dataset != taken[0].plan.file.dataset:
+            if taken and self.group_of(self._ahead) != self.group_of(taken[0]):
                 break
             taken.append(self._ahead)
             self._ahead = next(self._stream, None)

@@ -9,50 +9,43 @@ from __future__ import annotations
 
 import threading
 import time
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from beampipe.datasets.model import Chunk
 from beampipe.errors import (
     AccumulationError,
-    ColumnNotFoundError,
     ExecutionError,
     LedgerError,
     PartialLostError,
     ProcessorOutputError,
-    ProcessorPickleError,
-    RunStoppedError,
-    SchemaError,
     WorkersLostError,
-    join_fixes,
 )
-from beampipe.execution.budgets import ANYTHING, BudgetTally
+from beampipe.execution.budgets import ANYTHING
 from beampipe.execution.bundles import Bundle
-from beampipe.execution.dispatch import Dispatcher
-from beampipe.execution.failures import describe_failure
+from beampipe.execution.casualties import Casualties
+from beampipe.execution.committing import Committer, Refusal
+from beampipe.execution.dispatch import Dispatcher, terms_of
+from beampipe.execution.holdings import Held
+from beampipe.execution.incidents import Incidents
 from beampipe.execution.interrupts import deferred_interrupt
-from beampipe.execution.ledger import Ledger
-from beampipe.execution.manifest import ChunkKey, FailedChunk, Manifest, join_manifests
+from beampipe.execution.manifest import ChunkKey, FailedChunk, Manifest
 from beampipe.execution.meter import Meter
-from beampipe.execution.partials import Partial, Summary, add_metrics
-from beampipe.execution.pool import Finished, Key, Lost, Pool
+from beampipe.execution.outings import Outing, Outings
+from beampipe.execution.partials import Summary
+from beampipe.execution.pool import DeathReport, Event, Finished, Key, Lost, Pool, WorkerDied
 from beampipe.execution.progress import Notify, ignore
+from beampipe.execution.strikes import Strikes
+from beampipe.execution.troubles import Fate, Troubles
 
 WINDOW = 256
 _FIRST = 64
-_FAN_IN = 8
-_MERGE_BYTES = 256_000_000  # what the inputs of one merge may take on a worker
-_STRIKES = 3
 _ATTEMPTS = 3
 _POLL_S = 0.2
-# What is wrong with the processor as such; leaving chunks out would leave all of them out.
-_NO_CHUNK_IS_SPARED = {
-    ColumnNotFoundError.code,
-    ProcessorOutputError.code,
-    ProcessorPickleError.code,
-    SchemaError.code,
-}
+_PATIENCE_S = 60.0
+# No later chunk could mend these.
+_FATAL = (AccumulationError, ProcessorOutputError, LedgerError)
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,30 +62,15 @@ class DriverOptions:
         Least time between two commits [s]; it grows to 100 times what a commit costs.
     dashboard : str
         Link that is shown with the progress.
+    reproducible : bool
+        Add in an order that the plan alone fixes.
     """
 
     on_error: str = "stop"
     max_failed: str = ANYTHING
     checkpoint_s: float = 30.0
     dashboard: str = ""
-
-
-@dataclass(slots=True)
-class _Out:
-    """A bundle that is out."""
-
-    bundle: Bundle
-    chunks: dict[ChunkKey, Chunk]
-
-
-@dataclass(slots=True)
-class _Held:
-    """A partial that lies on a worker, what must be in it, and the chunks it stands for."""
-
-    key: Key
-    manifest: Manifest
-    chunks: dict[ChunkKey, Chunk]
-    value_bytes: int = 0
+    reproducible: bool = False
 
 
 @dataclass(slots=True)
@@ -101,26 +79,39 @@ class Driver:
 
     Attributes
     ----------
-    metrics : dict of str to float
-        Seconds and counts of the whole run so far.
+    incidents : Incidents
+        What went wrong and was got over.
     """
 
     dispatcher: Dispatcher
     pool: Pool
-    ledger: Ledger
+    committer: Committer
     options: DriverOptions = field(default_factory=DriverOptions)
     notify: Notify = ignore
     meter: Meter = field(default_factory=Meter)
-    budget: BudgetTally | None = None
-    metrics: dict[str, float] = field(default_factory=dict)
-    _out: dict[Key, _Out] = field(default_factory=dict)
-    _held: dict[str, list[_Held]] = field(default_factory=lambda: defaultdict(list))
-    _written_off: list[Partial] = field(default_factory=list)
-    _strikes: Counter[tuple[str, str, str]] = field(default_factory=Counter)
+    strikes: Strikes = field(default_factory=Strikes)
+    troubles: Troubles = field(default_factory=Troubles)
+    incidents: Incidents = field(default_factory=Incidents)
+    casualties: Casualties = field(init=False)
+    _out: Outings = field(default_factory=Outings)
     _refused: Counter[ChunkKey] = field(default_factory=Counter)
     _stop: ExecutionError | None = None
-    _committed_at: float = field(default_factory=time.monotonic)
-    _commit_s: float = 0.0
+
+    def __post_init__(self) -> None:
+        self.dispatcher.hold = self.troubles.hold
+        self.casualties = Casualties(
+            self.dispatcher,
+            self.pool,
+            self._out,
+            self.troubles,
+            self.incidents,
+            write_off=self._write_off,
+        )
+
+    @property
+    def metrics(self) -> Mapping[str, float]:
+        """Seconds and counts of the whole run so far."""
+        return self.committer.metrics
 
     def run(self) -> None:
         """Work until nothing is left.
@@ -162,21 +153,26 @@ class Driver:
             raise self._stop
 
     def _turn(self) -> None:
-        for event in self.pool.wait(_POLL_S):
+        for event in self.pool.wait(self._pause_s()):
             self._take(event)
-        self._merge_early()
-        if self._is_epoch_over():
+        self.casualties.give_up_waiting()
+        self._start_twins()
+        if self.committer.is_due(self.options.checkpoint_s):
             self.commit()
-        self.ledger.heartbeat()
+        self.committer.ledger.heartbeat()
         self._tell("running")
 
+    def _pause_s(self) -> float:
+        """How long to wait for the next event: not past the time when a chunk may go again."""
+        due = self.dispatcher.due
+        return _POLL_S if due is None else min(max(due - time.monotonic(), 0.01), _POLL_S)
+
     def _finish(self) -> None:
-        self.pool.release(list(self._out))
-        self._out.clear()
+        self.pool.release(self._out.clear())
         self.commit()
         self._tell("done")
 
-    # -- bundles --------------------------------------------------------------------------
+    # -- bundles go out -------------------------------------------------------------------
 
     def _fill_window(self) -> bool:
         """Send bundles until enough are out; False when nothing is left to wait for."""
@@ -186,157 +182,170 @@ class Driver:
             # Until the pace is known every bundle is one chunk: just enough to start with, yet
             # enough waiting work that an adaptive cluster at zero scales up (see FACTS).
             window = min(window, 4 * threads or _FIRST)
-        is_suspect_out = any(out.bundle.is_suspect for out in self._out.values())
-        while len(self._out) < window and not is_suspect_out:
+        is_quiet = self._out.is_quiet
+        while len(self._out) < window and not is_quiet:
             bundle = self.dispatcher.next_bundle(threads)
             if bundle is None:
                 break
             self._send(bundle)
-        if not self._out and (suspect := self.dispatcher.next_suspect()):
-            self._send(suspect)
-        return bool(self._out)
+        if not (self._out or self.casualties.is_waiting or self.dispatcher.due is not None):
+            suspect = self.dispatcher.next_suspect()
+            if suspect is not None:
+                self._send(suspect, is_quiet=True)
+        return bool(self._out or self.casualties.is_waiting) or self.dispatcher.due is not None
 
-    def _send(self, bundle: Bundle) -> None:
+    def _send(self, bundle: Bundle, *, is_quiet: bool = False, twin: Key | None = None) -> None:
+        if bundle.is_suspect:
+            self.commit()  # whatever its worker holds besides must not go down with it
+        self.troubles.sent(bundle.chunks, bundle.attempt)
+        if shunned := self.troubles.shunned:
+            bundle = replace(bundle, away=bundle.away | shunned)
         chunks = {(chunk.plan.file.uuid, chunk.k): chunk for chunk in bundle.chunks}
-        self._out[self.pool.submit(bundle)] = _Out(bundle, chunks)
+        key = self.pool.submit(bundle)
+        self._out.add(key, Outing(bundle, chunks, time.monotonic(), twin, is_quiet))
         self._count("bundles_sent", 1)
 
-    def _take(self, event: Finished | Lost) -> None:
-        out = self._out.pop(event.key, None)
-        if out is None:  # it was given up before
-            self.pool.release([event.key])
-        elif isinstance(event, Lost):
-            self._take_lost(event, out)
-        elif not _is_answer_to(event.summary, out):
-            self._refuse([event.key], out.chunks)
-        else:
-            self._take_finished(event, out)
+    def _start_twins(self) -> None:
+        """Near the end: let another worker do what takes one of them too long."""
+        if self.dispatcher.n_left or self.pool.n_workers() < 2:
+            return
+        late = self._out.find_stragglers(self.dispatcher.pace, time.monotonic())
+        if not late:
+            return
+        places = self.pool.find_workers([key for key, _ in late])
+        for key, outing in late[: max(1, self.pool.n_threads())]:
+            worker = places.get(key, "")
+            twin = self.dispatcher.twin(outing.bundle, frozenset({worker}))
+            self._send(twin, twin=key)
+            self._count("twins", 1)
+            self.incidents.note("twin", f"a bundle took too long on {worker or 'its worker'}")
 
-    def _take_finished(self, event: Finished, out: _Out) -> None:
-        summary = event.summary
-        back = [out.chunks.pop(key) for key in summary.remainder]
-        self.dispatcher.give_back(back)
-        self.dispatcher.pace.learn(summary.metrics.get("bundle_s", 0.0), len(out.chunks))
-        manifest = summary.manifest
-        held = _Held(event.key, manifest, out.chunks, summary.value_bytes)
-        self._held[manifest.dataset].append(held)
+    # -- and come back --------------------------------------------------------------------
+
+    def _take(self, event: Event) -> None:
+        match event:
+            case WorkerDied():
+                self.casualties.take_death(event)
+            case DeathReport():
+                self.casualties.take_report(event)
+            case Finished() | Lost():
+                self._take_ended(event)
+
+    def _take_ended(self, event: Finished | Lost) -> None:
+        outing = self._out.take(event.key) if isinstance(event, Finished) else None
+        if isinstance(event, Lost):
+            self.pool.release([event.key])
+            if (outing := self._out.lose(event.key)) is not None:
+                self._take_lost(event, outing)
+        elif outing is None:  # it was given up before, or its twin was quicker
+            self.pool.release([event.key])
+        else:
+            self._out.heard_at = time.monotonic()
+            if outing.twin is not None:
+                self.pool.release([outing.twin])
+            if _is_answer_to(event.summary, outing):
+                self._take_finished(event, outing)
+            else:
+                self._refuse([event.key], outing.chunks)
+
+    def _take_finished(self, event: Finished, outing: Outing) -> None:
+        summary, manifest = event.summary, event.summary.manifest
+        self.dispatcher.pace.learn(
+            summary.metrics.get("bundle_s", 0.0), len(outing.chunks) - len(summary.remainder)
+        )
+        if manifest.done:
+            done = [outing.chunks[chunk.uuid, chunk.k] for chunk in manifest.done]
+            self.troubles.worked(done, outing.bundle.attempt, summary.host)
+        if self.dispatcher.is_whole:
+            if summary.remainder or summary.returned:
+                # Half a block has no place in a fixed order of adding.
+                self._try_again(outing, summary.returned)
+                outing.chunks.clear()
+        else:
+            self.dispatcher.give_back([outing.chunks.pop(key) for key in summary.remainder])
+            self._try_again(outing, summary.returned)
+        if not outing.chunks:
+            self.pool.release([event.key])
+            return
+        self.committer.hold(Held(event.key, manifest, outing.chunks, summary.value_bytes))
         self.meter.take(manifest)
         self._take_failures(manifest)
 
-    def _take_lost(self, event: Lost, out: _Out) -> None:
+    def _try_again(self, outing: Outing, failures: Sequence[FailedChunk]) -> None:
+        """Chunks were handed back for reasons that may pass: later, elsewhere, in pieces."""
+        fate = Fate(terms_of(outing.bundle))
+        for failure in failures:
+            chunk = outing.chunks[failure.uuid, failure.k]
+            fate = self.troubles.retry(chunk, failure, now=time.monotonic())
+            self._note_retry(failure, fate)
+            if not self.dispatcher.is_whole:
+                del outing.chunks[failure.uuid, failure.k]
+                self.dispatcher.postpone([chunk], fate.due, fate.terms)
+        if self.dispatcher.is_whole:
+            terms = fate.terms._replace(given_up=outing.bundle.given_up)
+            self.dispatcher.postpone(list(outing.chunks.values()), fate.due, terms)
+
+    def _note_retry(self, failure: FailedChunk, fate: Fate) -> None:
+        self._count("retries", 1)
+        self.meter.retries += 1
+        place = failure.url if failure.kind == "transient" else failure.host
+        self.incidents.note(
+            "split" if fate.terms.pieces > 1 else "retry",
+            f"{failure.error_type} [{failure.code}]",
+            kind=failure.kind,
+            example=f"{place}: {failure.message}",
+        )
+        if fate.text:
+            self.incidents.note("breaker", fate.text)
+
+    def _take_lost(self, event: Lost, outing: Outing) -> None:
         """A bundle whose task failed: its chunks go out again, and alone if it killed."""
-        self.pool.release([event.key])
-        if isinstance(event.error, (AccumulationError, ProcessorOutputError, LedgerError)):
+        if isinstance(event.error, _FATAL):
             # What the processor returned may have reached partials that are still held.
-            self._drop_held()
+            for held in self.committer.holdings.drop():
+                self._refuse([held.key], held.chunks, held.manifest)
             self._stop = event.error
             return
         self._count("bundles_lost", 1)
-        chunks = list(out.chunks.values())
+        chunks = list(outing.chunks.values())
         if isinstance(event.error, PartialLostError):
             # A result that went down with its worker says nothing against its chunks.
             self.dispatcher.give_back(chunks)
-        elif not out.bundle.is_suspect:
-            self.dispatcher.suspect(chunks)
-        elif len(chunks) > 1:
-            middle = len(chunks) // 2
-            self.dispatcher.suspect(chunks[:middle])
-            self.dispatcher.suspect(chunks[middle:])
         else:
-            self._write_off(out, event.error)
+            self.casualties.suspect(
+                outing, "", {"why": f"{type(event.error).__name__}: {event.error}"}
+            )
 
-    def _write_off(self, out: _Out, reason: BaseException) -> None:
-        error = WorkersLostError(
-            "The worker that had this chunk was lost, also when nothing else ran.",
-            why=f"{type(reason).__name__}: {reason}",
-            fix="look at the chunk with `beampipe reproduce`; it may need more memory",
-        )
-        attempt = out.bundle.attempt
-        failed = tuple(
-            describe_failure(chunk, error, attempt=attempt, worker="")
-            for chunk in out.chunks.values()
-        )
-        manifest = Manifest(out.bundle.dataset, failed=failed)
-        self._written_off.append(Partial(manifest))
+    # -- failures -------------------------------------------------------------------------
+
+    def _write_off(self, dataset: str, failure: FailedChunk) -> None:
+        """A chunk was given up outside of any bundle."""
+        manifest = Manifest(dataset, failed=(failure,))
+        self.committer.hold_failure(manifest)
         self.meter.take(manifest)
         self._take_failures(manifest)
 
     def _take_failures(self, manifest: Manifest) -> None:
-        """Count what failed for good: as strikes of one error, and against the budget."""
-        for failure in manifest.failed:
-            self._strike(failure)
-        if self.budget is not None:
-            self._stop = self._stop or self.budget.take(manifest.dataset, manifest.failed)
+        self._stop = self._stop or self.strikes.take(manifest)
 
-    def _strike(self, failure: FailedChunk) -> None:
-        """Count a failure; the same one struck often enough ends a run that is to stop."""
-        self._strikes[failure.signature] += 1
-        if self.options.on_error == "stop" and self._strikes[failure.signature] >= _STRIKES:
-            self._stop = stopped_on_errors(failure)
-
-    # -- merging and committing -----------------------------------------------------------
-
-    def _is_epoch_over(self) -> bool:
-        length = max(self.options.checkpoint_s, 100 * self._commit_s)
-        is_due = time.monotonic() - self._committed_at >= length
-        return is_due and any(self._held.values())
-
-    def _merge_early(self) -> None:
-        """Fold partials where they lie, so that few are held."""
-        for held in self._held.values():
-            while len(held) >= (count := _fan_in(held)):
-                self._merge(held, count)
-
-    def _merge(self, held: list[_Held], count: int) -> None:
-        group, held[:count] = held[:count], []
-        chunks = {key: chunk for one in group for key, chunk in one.chunks.items()}
-        key = self.pool.merge([one.key for one in group])
-        self.pool.release([one.key for one in group])
-        manifest = join_manifests(one.manifest for one in group)
-        held.append(_Held(key, manifest, chunks, max(one.value_bytes for one in group)))
+    # -- committing -----------------------------------------------------------------------
 
     def commit(self) -> None:
-        """Pull what is held, dataset by dataset, and write it to the ledger."""
-        if not (self._written_off or any(self._held.values())):
+        """Pull what is held and write it to the ledger; what was refused goes out again."""
+        if not self.committer.has_any:
             return
         self._tell("committing")
-        # What a commit costs is the driver's writing; while it waits for a merge, workers work.
-        self._commit_s = 0.0
-        # Taken off the list first: whatever interrupts a commit, nothing is committed twice.
-        while self._written_off:
-            self.ledger.commit(self._written_off.pop())
-        for held in self._held.values():
-            while len(held) > 1:
-                self._merge(held, min(_fan_in(held), len(held)))
-            while held:
-                self._commit_one(held.pop())
-        self._committed_at = time.monotonic()
-        self._count("commits", 1)
+        # A merge waits for a bundle to end before it can begin, so bundles say what is long.
+        patience_s = _PATIENCE_S + 3 * self.dispatcher.pace.longest_s
+        for refusal in self.committer.commit(patience_s):
+            self._take_refusal(refusal)
         self._tell("running")
 
-    def _commit_one(self, held: _Held) -> None:
-        begin = time.monotonic()
-        try:
-            partial = self.pool.pull(held.key)
-        except (AccumulationError, LedgerError, ProcessorOutputError) as error:
+    def _take_refusal(self, refusal: Refusal) -> None:
+        held, error = refusal.held, refusal.error
+        if isinstance(error, _FATAL):
             self._stop = self._stop or error
-            self._refuse([held.key], held.chunks, held.manifest)
-            return
-        except PartialLostError as error:
-            self._refuse([held.key], held.chunks, held.manifest, reason=error)
-            return
-        pulled = time.monotonic()
-        self._count("pull_s", pulled - begin)
-        if not partial.manifest.is_same(held.manifest):
-            self._refuse([held.key], held.chunks, held.manifest)
-            return
-        self.ledger.commit(partial)
-        self.pool.release([held.key])
-        spent_s = time.monotonic() - pulled
-        self._commit_s += spent_s
-        self._count("commit_s", spent_s)
-        self.metrics = add_metrics([self.metrics, partial.metrics])
-        self.meter.commit(held.manifest)
+        self._refuse([held.key], held.chunks, held.manifest, reason=error)
 
     def _refuse(
         self,
@@ -351,8 +360,7 @@ class Driver:
         self.pool.release(keys)
         if manifest is not None:
             self.meter.take(manifest, sign=-1)
-            if self.budget is not None:
-                self.budget.give_back(manifest.dataset, manifest.failed)
+            self.strikes.give_back(manifest)
         self._refused.update(chunks.keys())
         if any(self._refused[key] > _ATTEMPTS for key in chunks) and self._stop is None:
             self._stop = WorkersLostError(
@@ -362,18 +370,13 @@ class Driver:
             )
         self.dispatcher.give_back(chunks.values())
 
-    def _drop_held(self) -> None:
-        for held in self._held.values():
-            for one in held:
-                self._refuse([one.key], one.chunks, one.manifest)
-            held.clear()
-
     # -- telling --------------------------------------------------------------------------
 
     def _count(self, name: str, amount: float) -> None:
-        self.metrics[name] = self.metrics.get(name, 0.0) + amount
+        self.committer.count(name, amount)
 
     def _tell(self, stage: str) -> None:
+        self.meter.workers_died = self.casualties.n_died
         progress = self.meter.read(
             stage,
             chunks=self.dispatcher.n_chunks,
@@ -383,32 +386,12 @@ class Driver:
         self.notify(progress)
 
 
-def _fan_in(held: Sequence[_Held]) -> int:
-    """How many partials to merge at once: fewer when they are large, and two at least."""
-    largest = max((one.value_bytes for one in held), default=0)
-    return max(2, min(_FAN_IN, _MERGE_BYTES // max(largest, 1)))
-
-
-def _is_answer_to(summary: Summary, out: _Out) -> bool:
+def _is_answer_to(summary: Summary, outing: Outing) -> bool:
     """Whether done, failed and handed back are exactly the chunks that were asked for."""
-    keys = [*summary.manifest.keys(), *summary.remainder]
+    returned = ((failure.uuid, failure.k) for failure in summary.returned)
+    keys: list[ChunkKey] = [*summary.manifest.keys(), *summary.remainder, *returned]
     return (
-        summary.manifest.dataset == out.bundle.dataset
-        and len(keys) == len(out.chunks)
-        and set(keys) == set(out.chunks)
-    )
-
-
-def stopped_on_errors(failure: FailedChunk) -> RunStoppedError:
-    """The error that ends a run whose chunks fail."""
-    place = f"in entries {failure.start} to {failure.stop} of {failure.url} [{failure.code}]"
-    message = failure.message.rstrip(".")
-    fixes = [failure.fix] if failure.fix else ["mend it and run anew"]
-    if failure.code not in _NO_CHUNK_IS_SPARED:
-        fixes.append('leave such chunks out with on_error="skip" (--on-error skip)')
-    return RunStoppedError(
-        f"The run was stopped by {failure.error_type}{f': {message}' if message else ''}.",
-        why=f"{failure.why}; {place}" if failure.why else place,
-        fix=join_fixes(*fixes),
-        failure=failure,
+        summary.manifest.dataset == outing.bundle.dataset
+        and len(keys) == len(outing.chunks)
+        and set(keys) == set(outing.chunks)
     )

@@ -6,7 +6,7 @@ import hashlib
 import secrets
 import shlex
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -14,7 +14,7 @@ from typing import Any
 
 import cloudpickle
 
-from beampipe.datasets.model import Chunk, Plan
+from beampipe.datasets.model import Plan
 from beampipe.datasets.plan_format import plan_to_json
 from beampipe.errors import (
     BeampipeError,
@@ -24,13 +24,11 @@ from beampipe.errors import (
     RunStorageError,
     TrustError,
 )
-from beampipe.execution.accounting import Tally, account, list_failures, tally_manifests
-from beampipe.execution.budgets import BudgetTally, FailureBudget
+from beampipe.execution.accounting import account, list_failures, tally_manifests
+from beampipe.execution.assembly import assemble_driver, make_budget
 from beampipe.execution.bundles import RunContext
-from beampipe.execution.dispatch import Dispatcher
-from beampipe.execution.driver import Driver, DriverOptions, stopped_on_errors
+from beampipe.execution.driver import Driver, DriverOptions
 from beampipe.execution.ledger import Ledger
-from beampipe.execution.meter import Meter
 from beampipe.execution.own_code import users_code_importable
 from beampipe.execution.pool import Pool
 from beampipe.execution.processors import Processor
@@ -42,7 +40,6 @@ from beampipe.execution.record_reader import (
     is_own_directory,
     read_plan,
     read_record,
-    sum_segments,
     write_result,
 )
 from beampipe.execution.run_directory import (
@@ -54,6 +51,8 @@ from beampipe.execution.run_directory import (
 from beampipe.execution.segments import Segment
 from beampipe.execution.shipping import pickle_processor
 from beampipe.execution.storage import dump_sealed, storage_errors, write_atomic
+from beampipe.execution.strikes import stopped_on_errors
+from beampipe.execution.summing import sum_segments, why_not_reproducible
 
 WORKER_STAGES = ("open", "read", "process", "add")
 DRIVER_STAGES = ("pull", "commit")
@@ -203,17 +202,11 @@ def check_files(plan: Plan, options: DriverOptions, **facts: Any) -> None:
     RunBudgetExceededError
         ``run-budget-exceeded``
     """
-    budget = _make_budget(plan, options)
+    budget = make_budget(plan, options)
     error = budget.check_files(plan) if budget is not None else None
     if error is not None:
         error.add_facts(**facts)
         raise error
-
-
-def _make_budget(plan: Plan, options: DriverOptions) -> BudgetTally | None:
-    if options.on_error != "skip":
-        return None
-    return BudgetTally.of_plan(plan, FailureBudget.from_text(options.max_failed))
 
 
 @dataclass(frozen=True, slots=True)
@@ -229,7 +222,9 @@ def _drive(
 ) -> None:
     before = ledger.segments()
     tally = tally_manifests(segment.manifest for segment in before)
-    driver = _make_driver(job, pool, ledger, options, notify, tally)
+    driver = assemble_driver(
+        job.plan, tally, pool=pool, ledger=ledger, options=options, notify=notify
+    )
     status = "failed"
     is_overtaken = False
     try:
@@ -244,10 +239,10 @@ def _drive(
         is_overtaken = isinstance(error, RunHeldError)
         raise
     finally:
-        metrics = _metrics(driver, pool, clock)
+        course = _describe_course(job, driver, pool, clock)
         try:
             if not is_overtaken:  # how the run ends is for the other driver to tell
-                write_outcome(job, ledger, before, status=status, metrics=metrics)
+                write_outcome(job, ledger, before, status=status, course=course)
         except (RunHeldError, RunStorageError) as error:
             # On a full disk the outcome cannot be written either, and it can be lost; what
             # ended the run must not be hidden by that.
@@ -263,32 +258,6 @@ def interrupted(path: Path) -> RunInterruptedError:
         fix=f"`beampipe resume {shlex.quote(str(path))}` goes on with it",
         run_dir=path,
     )
-
-
-def _make_driver(
-    job: Job, pool: Pool, ledger: Ledger, options: DriverOptions, notify: Notify, tally: Tally
-) -> Driver:
-    n_done = sum(len(dataset.done) for dataset in tally.values())
-    return Driver(
-        dispatcher=Dispatcher(missing_chunks(job.plan, tally), job.plan.n_chunks - n_done),
-        pool=pool,
-        ledger=ledger,
-        options=options,
-        notify=notify,
-        meter=Meter(
-            events_planned=job.plan.n_events,
-            events_before=account(job.plan, tally).events_processed,
-        ),
-        budget=_make_budget(job.plan, options),
-    )
-
-
-def missing_chunks(plan: Plan, tally: Tally) -> Iterator[Chunk]:
-    """Go through the chunks of a plan that no segment holds."""
-    for chunk in plan.chunks():
-        dataset, uuid, k = chunk.key
-        if dataset not in tally or (uuid, k) not in tally[dataset].done:
-            yield chunk
 
 
 def _finish(job: Job, ledger: Ledger, options: DriverOptions) -> str:
@@ -319,7 +288,7 @@ def _postprocess(processor: Processor, output: Any) -> Any:
 
 
 def write_outcome(
-    job: Job, ledger: Ledger, before: list[Segment], *, status: str, metrics: Mapping[str, Any]
+    job: Job, ledger: Ledger, before: list[Segment], *, status: str, course: Mapping[str, Any]
 ) -> None:
     """Record how a driver ended."""
     reused = {segment.number for segment in before}
@@ -331,14 +300,26 @@ def write_outcome(
     outcome = {
         "status": status,
         "driver": ledger.driver,
-        "wall_s": metrics["wall_s"],
-        "metrics": metrics,
+        **course,
         "accounting": account(job.plan, tally).to_json(),
         "failures": [asdict(failure) for failure in list_failures(job.plan, tally)],
         "reused_segments": sorted(reused),
     }
     ledger.confirm()
     write_atomic(job.directory.outcome_file, dump_sealed(outcome, indent=1))
+
+
+def _describe_course(job: Job, driver: Driver, pool: Pool, clock: _Clock) -> dict[str, Any]:
+    """What a run took, and what went wrong and was got over."""
+    metrics = _metrics(driver, pool, clock)
+    if driver.options.reproducible:
+        why_not = why_not_reproducible(job.plan, driver.committer.ledger.segments())
+        metrics |= {"reproducible": not why_not, "reproducible_why": why_not}
+    return {
+        "wall_s": metrics["wall_s"],
+        "metrics": metrics,
+        "incidents": driver.incidents.to_json(),
+    }
 
 
 def _metrics(driver: Driver, pool: Pool, clock: _Clock) -> dict[str, Any]:
@@ -358,5 +339,8 @@ def _metrics(driver: Driver, pool: Pool, clock: _Clock) -> dict[str, Any]:
         "bundles_lost": int(counted.get("bundles_lost", 0.0)),
         "partials_refused": int(counted.get("partials_refused", 0.0)),
         "commits": int(counted.get("commits", 0.0)),
+        "retries": int(counted.get("retries", 0.0)),
+        "workers_died": driver.casualties.n_died,
+        "twins": int(counted.get("twins", 0.0)),
         "stages_s": stages,
     }

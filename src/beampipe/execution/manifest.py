@@ -86,6 +86,8 @@ class Manifest:
         The done chunks that were done piece by piece: another order of adding.
     opened : tuple of str
         Files that the processor was seen to open and that no plan knows of.
+    node : (int, int) or None
+        Level and index in the tree of a reproducible run.
     """
 
     dataset: str
@@ -93,6 +95,7 @@ class Manifest:
     failed: tuple[FailedChunk, ...] = ()
     split: tuple[SplitChunk, ...] = ()
     opened: tuple[str, ...] = ()
+    node: tuple[int, int] | None = None
 
     def keys(self) -> Iterator[ChunkKey]:
         """Go through the chunks, done or failed."""
@@ -127,6 +130,7 @@ class Manifest:
                 else {}
             ),
             **({"opened": list(self.opened)} if self.opened else {}),
+            **({"node": list(self.node)} if self.node is not None else {}),
         }
 
     @classmethod
@@ -138,6 +142,7 @@ class Manifest:
             failed=tuple(FailedChunk(**row) for row in data["failed"]),
             split=tuple(SplitChunk(*row) for row in data.get("split", ())),
             opened=tuple(map(str, data.get("opened", ()))),
+            node=tuple(data["node"]) if data.get("node") else None,
         )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -36,19 +37,35 @@ class Partial:
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """A partial without its value: what the driver is told at once."""
+    """A partial without its value: what the driver is told at once.
+
+    Attributes
+    ----------
+    value_bytes : int
+        About how large the value is [bytes].
+    host : str
+        Where it was made.
+    """
 
     manifest: Manifest
     metrics: Mapping[str, float]
     remainder: tuple[ChunkKey, ...]
     value_bytes: int = 0
     returned: tuple[FailedChunk, ...] = ()
+    host: str = ""
 
 
 def summarize_partial(partial: Partial) -> Summary:
     """Leave the value where it is and tell the rest."""
     size = approximate_bytes(partial.value)
-    return Summary(partial.manifest, partial.metrics, partial.remainder, size, partial.returned)
+    return Summary(
+        partial.manifest,
+        partial.metrics,
+        partial.remainder,
+        size,
+        partial.returned,
+        socket.gethostname(),
+    )
 
 
 def merge_partials(partials: Sequence[Partial]) -> Partial:

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+from beampipe.errors import ExecutionError
 from beampipe.execution.bundles import Bundle
 from beampipe.execution.manifest import ChunkKey
 from beampipe.execution.partials import Partial, Summary
@@ -95,16 +96,23 @@ class Pool(Protocol):
         """Send a bundle off."""
         ...
 
-    def wait(self, timeout_s: float) -> Sequence[Finished | Lost]:
-        """Bundles that ended since the last call; waits for the first one so long [s]."""
+    def wait(self, timeout_s: float) -> Sequence[Event]:
+        """What happened since the last call; waits for the first event so long [s]."""
         ...
 
     def merge(self, keys: Sequence[Key]) -> Key:
         """Fold partials into one where they are; the inputs may then be released."""
         ...
 
-    def pull(self, key: Key) -> Partial:
-        """Bring a partial here; raises what went wrong with it."""
+    def pull(self, keys: Sequence[Key], patience_s: float) -> dict[Key, Partial | ExecutionError]:
+        """Bring partials here, or what went wrong with each.
+
+        One that has not come when nothing at all has come for so long [s] is lost.
+        """
+        ...
+
+    def find_workers(self, keys: Sequence[Key]) -> Mapping[Key, str]:
+        """Where bundles are, as far as it is known: the address of the worker of each."""
         ...
 
     def release(self, keys: Sequence[Key]) -> None:

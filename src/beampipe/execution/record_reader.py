@@ -21,7 +21,7 @@ from beampipe.execution.accounting import (
     list_failures,
     tally_manifests,
 )
-from beampipe.execution.accumulators import add_into, copy_output, take_output
+from beampipe.execution.accumulators import add_into, copy_output
 from beampipe.execution.claims import last_driver
 from beampipe.execution.encoding import read_value, write_value
 from beampipe.execution.history import (
@@ -34,12 +34,12 @@ from beampipe.execution.history import (
 )
 from beampipe.execution.lease import is_held
 from beampipe.execution.ledger import read_segments
-from beampipe.execution.manifest import join_manifests
 from beampipe.execution.own_code import users_code_importable
 from beampipe.execution.record import RunRecord
 from beampipe.execution.run_directory import RunDirectory, check_member, open_run_directory
 from beampipe.execution.segments import TORN, Segment
 from beampipe.execution.storage import dump_json, is_own, load_sealed, open_atomic
+from beampipe.execution.summing import sum_segments
 
 RESULT_FORMAT = "beampipe-result"
 RESULT_VERSION = 1
@@ -253,35 +253,6 @@ def read_record(
             *_tell_undeclared(run, segments),
         ),
     )
-
-
-def sum_segments(segments: Iterable[Segment], *, trust: bool) -> dict[str, Any]:
-    """Add the segments up, dataset by dataset; at most two values are in memory at once.
-
-    Raises
-    ------
-    LedgerError
-        ``run-ledger``: two segments hold the same events.
-    AccumulationError
-        ``output-not-addable``
-    TrustError
-        ``run-trust``
-    """
-    by_dataset: dict[str, list[Segment]] = {}
-    for segment in segments:
-        if segment.manifest.n_events:  # chunks without events have no value
-            by_dataset.setdefault(segment.manifest.dataset, []).append(segment)
-    return {name: _sum(some, trust=trust) for name, some in by_dataset.items()}
-
-
-def _sum(segments: list[Segment], *, trust: bool) -> Any:
-    join_manifests(segment.manifest for segment in segments)
-    # In the order of the events as far as it goes, as `merge_partials` has them.
-    segments.sort(key=lambda segment: min(segment.manifest.done))
-    total = take_output(segments[0].read_value(trust=trust))
-    for segment in segments[1:]:
-        total = add_into(total, segment.read_value(trust=trust))
-    return total
 
 
 def add_datasets(by_dataset: Mapping[str, Any]) -> Any:

@@ -1,0 +1,184 @@
+"""Partials that lie on workers until the next commit, and how they are folded meanwhile."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Protocol
+
+from beampipe.datasets.model import Chunk
+from beampipe.execution.blocks import FAN_IN, Blocks, Node, parent_of
+from beampipe.execution.groups import FileGroups, Group
+from beampipe.execution.manifest import ChunkKey, Manifest, join_manifests
+from beampipe.execution.pool import Key, Pool
+
+_MERGE_BYTES = 64_000_000
+"""What the inputs of one merge may take on a worker."""
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """A partial that lies on a worker.
+
+    Attributes
+    ----------
+    manifest : Manifest
+        What must be in it.
+    chunks : mapping of (str, int) to Chunk
+        The chunks that it stands for.
+    value_bytes : int
+        About how large its value is [bytes].
+    node : (int, int) or None
+        Its place in the tree of a reproducible run.
+    """
+
+    key: Key
+    manifest: Manifest
+    chunks: Mapping[ChunkKey, Chunk]
+    value_bytes: int = 0
+    node: Node | None = None
+
+
+class Holdings(Protocol):
+    """What a driver holds."""
+
+    def add(self, held: Held) -> None:
+        """Hold one more, and fold it with others where that saves memory."""
+        ...
+
+    def seal(self) -> list[Held]:
+        """Fold what belongs together and give all of it away, to be committed."""
+        ...
+
+    def drop(self) -> list[Held]:
+        """Give everything away as it is."""
+        ...
+
+    def __len__(self) -> int: ...
+
+
+class GroupedHoldings:
+    """Folds the partials of each small group of files, in whatever order they come.
+
+    Parameters
+    ----------
+    pool : Pool
+        Where they lie.
+    groups : FileGroups
+        Which files belong together.
+    """
+
+    def __init__(self, pool: Pool, groups: FileGroups) -> None:
+        self._pool = pool
+        self._groups = groups
+        self._held: dict[Group, list[Held]] = {}
+
+    def __len__(self) -> int:
+        return sum(map(len, self._held.values()))
+
+    def __iter__(self) -> Iterator[Held]:
+        for some in self._held.values():
+            yield from some
+
+    def add(self, held: Held) -> None:
+        """Hold a partial; a group with many of them is folded at once."""
+        if self._groups.fit(held.value_bytes):
+            for one in self.drop():
+                self._put(one)
+        self._put(held)
+
+    def _put(self, held: Held) -> None:
+        uuid = next(iter(held.chunks))[0]
+        some = self._held.setdefault(self._groups.find(held.manifest.dataset, uuid), [])
+        some.append(held)
+        while len(some) >= (count := _fan_in(some)):
+            self._merge_first(some, count)
+
+    def _merge_first(self, some: list[Held], count: int) -> None:
+        merged = merge_held(self._pool, some[:count])
+        some[:count] = []
+        some.append(merged)
+
+    def seal(self) -> list[Held]:
+        """Fold each group into one partial."""
+        for some in self._held.values():
+            while len(some) > 1:
+                self._merge_first(some, min(_fan_in(some), len(some)))
+        return self.drop()
+
+    def drop(self) -> list[Held]:
+        """Give everything away as it is."""
+        everything = list(self)
+        self._held.clear()
+        return everything
+
+
+class TreeHoldings:
+    """Folds partials along the tree of a reproducible run.
+
+    Parameters
+    ----------
+    pool : Pool
+        Where they lie.
+    blocks : Blocks
+        The leaves of the tree.
+    """
+
+    def __init__(self, pool: Pool, blocks: Blocks) -> None:
+        self._pool = pool
+        self._blocks = blocks
+        self._nodes: dict[tuple[str, Node], Held] = {}
+        self._parts: list[Held] = []
+
+    def __len__(self) -> int:
+        return len(self._nodes) + len(self._parts)
+
+    def __iter__(self) -> Iterator[Held]:
+        yield from self._nodes.values()
+        yield from self._parts
+
+    def add(self, held: Held) -> None:
+        """Hold a partial; where all children of a node are there, the node takes their place."""
+        dataset = held.manifest.dataset
+        node = self._blocks.find_whole(dataset, held.chunks.keys())
+        if node is None:  # a block that had to be done in parts has no place in the tree
+            self._parts.append(held)
+            return
+        while not self._blocks.is_root(dataset, node):
+            level, index = parent_of(node)
+            here = range(index * FAN_IN, (index + 1) * FAN_IN)
+            keys = [(dataset, (node[0], i)) for i in here]
+            others = [key for key in keys if key in self._nodes]
+            if len(others) + 1 < self._blocks.n_siblings(dataset, node):
+                break
+            if others:
+                held = merge_held(self._pool, [self._nodes.pop(key) for key in others] + [held])
+            node = (level, index)
+        self._nodes[(dataset, node)] = replace(held, node=node)
+
+    def seal(self) -> list[Held]:
+        """Give away the nodes that are there: each is a whole subtree."""
+        return self.drop()
+
+    def drop(self) -> list[Held]:
+        """Give everything away as it is."""
+        everything = list(self)
+        self._nodes.clear()
+        self._parts.clear()
+        return everything
+
+
+def merge_held(pool: Pool, group: Sequence[Held]) -> Held:
+    """Fold partials into one where they lie, and let go of them."""
+    keys = [one.key for one in group]
+    chunks = {key: chunk for one in group for key, chunk in one.chunks.items()}
+    manifest = join_manifests(one.manifest for one in group)
+    merged = pool.merge(keys)
+    pool.release(keys)
+    return Held(merged, manifest, chunks, max(one.value_bytes for one in group))
+
+
+def _fan_in(held: Sequence[Held]) -> int:
+    """How many partials to merge at once: fewer when they are large, and two at least."""
+    largest = max((one.value_bytes for one in held), default=0)
+    return max(2, min(FAN_IN, _MERGE_BYTES // max(largest, 1)))

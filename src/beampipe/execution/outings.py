@@ -1,0 +1,103 @@
+"""Bundles that are out, and which of them take too long."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from beampipe.datasets.model import Chunk
+from beampipe.execution.bundles import Bundle
+from beampipe.execution.dispatch import Pace
+from beampipe.execution.manifest import ChunkKey
+from beampipe.execution.pool import Key
+
+_PATIENCE_S = 5.0
+_SLOWER = 3.0
+
+
+@dataclass(slots=True)
+class Outing:
+    """A bundle that is out.
+
+    Attributes
+    ----------
+    chunks : dict of (str, int) to Chunk
+        What it was asked to do.
+    sent_at : float
+        When it was sent [s].
+    twin : str or None
+        The key of the same chunks on another worker.
+    is_quiet : bool
+        Whether nothing else may run meanwhile.
+    """
+
+    bundle: Bundle
+    chunks: dict[ChunkKey, Chunk]
+    sent_at: float
+    twin: Key | None = None
+    is_quiet: bool = False
+
+
+@dataclass(slots=True)
+class Outings:
+    """Everything that is out.
+
+    Attributes
+    ----------
+    heard_at : float
+        When a bundle came back last [s].
+    """
+
+    heard_at: float = 0.0
+    _out: dict[Key, Outing] = field(default_factory=dict)
+
+    def __len__(self) -> int:
+        return len(self._out)
+
+    def __iter__(self) -> Iterator[Key]:
+        return iter(self._out)
+
+    @property
+    def is_quiet(self) -> bool:
+        """Whether a bundle is out beside which nothing may run; it is then the only one."""
+        return any(outing.is_quiet for outing in self._out.values()) if len(self) <= 2 else False
+
+    def add(self, key: Key, outing: Outing) -> None:
+        """A bundle goes out."""
+        self._out[key] = outing
+        if outing.twin is not None:
+            self._out[outing.twin].twin = key
+
+    def take(self, key: Key) -> Outing | None:
+        """A bundle came back: neither it nor its twin is out any more."""
+        outing = self._out.pop(key, None)
+        if outing is not None and outing.twin is not None:
+            self._out.pop(outing.twin, None)
+        return outing
+
+    def lose(self, key: Key) -> Outing | None:
+        """A bundle will not come back; None where its twin may, or it was not out."""
+        outing = self._out.pop(key, None)
+        if outing is None or outing.twin is None:
+            return outing
+        self._out[outing.twin].twin = None
+        return None
+
+    def clear(self) -> list[Key]:
+        """Give everything up; what was out."""
+        keys = list(self._out)
+        self._out.clear()
+        return keys
+
+    def find_stragglers(self, pace: Pace, now: float) -> list[tuple[Key, Outing]]:
+        """Bundles that take much longer than bundles take, while nothing else comes back.
+
+        Only to be asked when nothing is left to be sent.
+        """
+        late = []
+        for key, outing in self._out.items():
+            expected_s = max(pace.chunk_s * len(outing.chunks), pace.longest_s)
+            since = max(self.heard_at, outing.sent_at)
+            if outing.twin is None and now - since > max(_PATIENCE_S, _SLOWER * expected_s):
+                late.append((key, outing))
+        return late
