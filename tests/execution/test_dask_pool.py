@@ -67,6 +67,13 @@ def wait_for(pool, count, timeout_s=60):
     return events
 
 
+def pull(pool, key, patience_s=60):
+    (answer,) = pool.pull([key], patience_s).values()
+    if isinstance(answer, Exception):
+        raise answer
+    return answer
+
+
 def test_bundles_come_back_merge_and_are_pulled(client, plan, pool_for):
     pool = pool_for(client, count_events)
     keys = [pool.submit(bundle) for bundle in bundles_of(plan, 3)]
@@ -76,7 +83,7 @@ def test_bundles_come_back_merge_and_are_pulled(client, plan, pool_for):
     assert sum(event.summary.manifest.n_events for event in events) == 800
     merged = pool.merge(keys)
     pool.release(keys)
-    partial = pool.pull(merged)
+    partial = pull(pool, merged)
     assert partial.value == {"n": 800}
     assert partial.manifest.n_events == 800
     assert partial.metrics["bytes_read"] > 0
@@ -102,7 +109,7 @@ def test_a_merge_that_fails_says_so_when_it_is_pulled(client, plan, pool_for):
     keys = [pool.submit(bundle) for bundle in bundles_of(plan, 1)[:2]]
     wait_for(pool, 2)
     with pytest.raises(AccumulationError, match="n"):
-        pool.pull(pool.merge(keys))
+        pull(pool, pool.merge(keys))
 
 
 def sleepy(events):
@@ -129,7 +136,7 @@ def test_a_cluster_that_is_restarted_loses_results_and_takes_new_bundles(plan, p
         assert len(wait_for(pool, 1)) == 1
         client.restart()
         with pytest.raises(PartialLostError):
-            pool.pull(key)
+            pull(pool, key)
         again = pool.submit(Bundle(99, "data", bundle.chunks, 30.0))
         (event,) = [event for event in wait_for(pool, 1) if event.key == again]
         assert isinstance(event, Finished)

@@ -202,7 +202,7 @@ class CommitProtocol(RuleBasedStateMachine):
             if data.draw(st.booleans()):
                 n_chunks = len(self.pool.bundles[keys[0]].chunks)
                 begun = {keys[0]: data.draw(st.integers(0, n_chunks - 1))}
-        seen = {"memory_bytes": 95, "memory_limit_bytes": 100} if is_short else {"signal": 11}
+        seen = {"is_out_of_memory": is_short, "signal": 11}
         self.pool.kill(keys, begun=begun, seen=seen, is_expected=is_expected)
         self.listen()
 
@@ -534,7 +534,7 @@ def test_a_chunk_that_is_short_of_memory_goes_out_in_pieces_until_it_fits(tmp_pa
                 guilty = [i for i, chunk in enumerate(bundle.chunks) if chunk.k == 3]
                 pieces.extend([bundle.pieces] * len(guilty))
                 if guilty and bundle.pieces < 64:
-                    seen = {"memory_bytes": 99, "memory_limit_bytes": 100, "signal": 9}
+                    seen = {"is_out_of_memory": True, "signal": 9}
                     self.kill([key], begun={key: guilty[0]}, seen=seen)
                 else:
                     self.finish(key, Outcome())

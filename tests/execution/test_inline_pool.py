@@ -34,6 +34,13 @@ def make_bundle(make_file_plan):
     return make
 
 
+def pull(pool, key):
+    (answer,) = pool.pull([key], 1.0).values()
+    if isinstance(answer, Exception):
+        raise answer
+    return answer
+
+
 def test_bundles_are_done_one_by_one_when_they_are_waited_for(pool, make_bundle):
     keys = [pool.submit(make_bundle(number, number)) for number in range(2)]
     (first,) = pool.wait(0)
@@ -42,7 +49,7 @@ def test_bundles_are_done_one_by_one_when_they_are_waited_for(pool, make_bundle)
     assert first.summary.manifest.done[0].k == 0
     assert [event.key for event in pool.wait(0)] == keys[1:]
     assert pool.wait(0) == []
-    assert pool.pull(keys[1]).value == {"n": 25}
+    assert pull(pool, keys[1]).value == {"n": 25}
 
 
 def test_partials_are_merged_and_forgotten(pool, make_bundle):
@@ -51,12 +58,12 @@ def test_partials_are_merged_and_forgotten(pool, make_bundle):
         pool.wait(0)
     merged = pool.merge(keys[:2])
     pool.release(keys[:2])
-    assert pool.pull(merged).value == {"n": 50}
+    assert pull(pool, merged).value == {"n": 50}
     again = pool.merge([merged, keys[2]])
-    assert pool.pull(again).value == {"n": 75}
+    assert pull(pool, again).value == {"n": 75}
     pool.release([merged, again, "never there"])
     with pytest.raises(KeyError):
-        pool.pull(merged)
+        pull(pool, merged)
 
 
 def test_a_queued_bundle_that_is_released_is_never_done(pool, make_bundle):
@@ -79,9 +86,9 @@ def test_a_merge_that_fails_tells_when_it_is_pulled_as_on_a_cluster(pool, make_b
         pool.wait(0)
     merged = pool.merge(keys)
     with pytest.raises(AccumulationError):
-        pool.pull(merged)
+        pull(pool, merged)
     with pytest.raises(AccumulationError):
-        pool.pull(pool.merge([merged]))
+        pull(pool, pool.merge([merged]))
 
 
 def test_it_is_one_worker_with_one_thread(pool):
@@ -94,4 +101,5 @@ def test_a_real_bundle_is_done_in_this_process(make_bundle):
     pool = InlinePool(RunContext(hashlib.sha256(payload).hexdigest(), payload, {}))
     pool.submit(make_bundle(1, 0))
     (event,) = pool.wait(0)
-    assert event.summary.manifest.failed[0].code == "dataset-file-missing"
+    (failure,) = event.summary.returned  # another host may see it
+    assert failure.code == "dataset-file-missing"

@@ -32,7 +32,7 @@ from beampipe.execution.record_reader import (
     read_summary,
     write_result,
 )
-from beampipe.execution.run_directory import create_run_directory
+from beampipe.execution.run_directory import create_run_directory, open_run_directory
 from beampipe.execution.storage import write_json
 from beampipe.execution.summing import sum_segments
 
@@ -381,5 +381,5 @@ def test_what_happened_on_the_way_is_read_back(directory, commit, make_partial):
     commit(make_partial(1), status="incomplete", incidents=7, accepted_changes=None)
     assert read_summary(directory.path).incidents == ()
     assert set(read_record(directory.path).metadata) == {
-        d.name for d in read_plan(directory).datasets
+        d.name for d in read_plan(*open_run_directory(directory.path)).datasets
     }

@@ -6,7 +6,7 @@ from beampipe.datasets.model import Chunk, FileEntry, FilePlan
 from beampipe.errors import PartialLostError, WorkersLostError
 from beampipe.execution.bundles import Bundle
 from beampipe.execution.pool import Finished, Lost
-from beampipe.testing.chaos_pool import ChaosPool, Outcome, compute
+from beampipe.testing.chaos_pool import ChaosPool, Outcome, compute, weigh
 
 
 @pytest.fixture
@@ -15,12 +15,21 @@ def bundle():
     return Bundle(1, "DY", tuple(Chunk(plan, k) for k in range(4)), 30.0)
 
 
+def pull(pool, key):
+    (answer,) = pool.pull([key], 1.0).values()
+    if isinstance(answer, Exception):
+        raise answer
+    return answer
+
+
 def test_values_hold_what_manifests_say(bundle):
     partial = compute(bundle, Outcome(n_begun=3, failing=frozenset({1})))
     assert [chunk.k for chunk in partial.manifest.done] == [0, 2]
     assert [chunk.k for chunk in partial.manifest.failed] == [1]
     assert partial.remainder == (("u-1", 3),)
-    assert partial.value == {"events": 20, "chunks": [("DY", "u-1", 0), ("DY", "u-1", 2)]}
+    keys = [("DY", "u-1", 0), ("DY", "u-1", 2)]
+    weight = sum(weigh(bundle.chunks[k]) for k in (0, 2))
+    assert partial.value == {"events": 20, "chunks": keys, "x": weight}
 
 
 def test_bundles_end_when_the_test_says_so(bundle):
@@ -44,7 +53,7 @@ def test_merges_are_of_what_there_is_when_they_are_pulled(bundle):
     pool.finish(key, Outcome(n_begun=1))
     merged = pool.merge([key])
     pool.recompute(key, Outcome())
-    assert pool.pull(merged).manifest.n_events == 40
+    assert pull(pool, merged).manifest.n_events == 40
     pool.release([key])
     assert key in pool.released
 
@@ -60,4 +69,4 @@ def test_what_is_lost_is_lost(bundle):
     pool.finish(other, Outcome())
     pool.lose_partial(other)
     with pytest.raises(PartialLostError):
-        pool.pull(other)
+        pull(pool, other)

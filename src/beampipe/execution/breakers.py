@@ -144,6 +144,11 @@ class Breakers:
             return False
         return now - breaker.opened_at >= self.options.patience_s
 
+    @property
+    def is_watching(self) -> bool:
+        """Tell whether any host has failed since it worked last."""
+        return bool(self._hosts)
+
     def open_hosts(self) -> tuple[str, ...]:
         """Give the hosts whose chunks are held back, sorted."""
         return tuple(sorted(host for host in self._hosts if self.is_open(host)))

@@ -18,8 +18,9 @@ from distributed.comm import get_address_host
 from beampipe.errors import ExecutionError, PartialLostError, WorkersLostError
 from beampipe.execution.bundles import Bundle, RunContext
 from beampipe.execution.context_plugin import ContextPlugin, run_with_plugin
+from beampipe.execution.death_watch import DeathWatch
 from beampipe.execution.partials import Partial, merge_partials, summarize_partial
-from beampipe.execution.pool import Finished, Key, Lost
+from beampipe.execution.pool import DeathReport, Event, Finished, Key, Lost, WorkerDied
 
 if TYPE_CHECKING:
     from distributed import Client, Future
@@ -52,7 +53,7 @@ class DaskPool:
     def __init__(self, client: Client, context: RunContext) -> None:
         self._client = client
         self._prefix = f"beampipe-{uuid.uuid4().hex[:8]}"
-        self._ended: queue.SimpleQueue[Key] = queue.SimpleQueue()
+        self._events: queue.SimpleQueue[Key | WorkerDied | DeathReport] = queue.SimpleQueue()
         self._partials: dict[Key, Future[Any]] = {}
         self._summaries: dict[Key, Future[Any]] = {}
         self._n_merges = 0
@@ -60,10 +61,13 @@ class DaskPool:
         self._threads: dict[str, int] = {}
         with _scheduler_errors():
             client.register_plugin(ContextPlugin(context), name=self._prefix)
+            self._watch = DeathWatch(client, self._prefix, self._events.put)
 
     def close(self) -> None:
         """Take from the workers what this run left there."""
         self.release([*self._partials])
+        with contextlib.suppress(*_GONE, ValueError):
+            self._watch.close()
         with contextlib.suppress(*_GONE, ValueError):
             self._client.unregister_worker_plugin(self._prefix)
 
@@ -92,7 +96,7 @@ class DaskPool:
         key = str(partial.key)
         self._partials[key] = partial
         self._summaries[key] = summary
-        summary.add_done_callback(lambda _: self._ended.put(key))
+        summary.add_done_callback(lambda _: self._events.put(key))
         return key
 
     def _place(self, away: frozenset[str]) -> dict[str, Any]:
@@ -110,20 +114,23 @@ class DaskPool:
         some = random.sample(others, min(len(others), _PLACES))
         return {"workers": some, "allow_other_workers": True}
 
-    def wait(self, timeout_s: float) -> Sequence[Finished | Lost]:
-        """Bundles that ended; waits for the first one so long [s]."""
+    def wait(self, timeout_s: float) -> Sequence[Event]:
+        """What happened; waits for the first event so long [s]."""
         keys: list[Key] = []
+        deaths: list[Event] = []
         with contextlib.suppress(queue.Empty):
-            keys.append(self._ended.get(timeout=timeout_s))
+            event = self._events.get(timeout=timeout_s)
             while True:
-                keys.append(self._ended.get_nowait())
+                keys.append(event) if isinstance(event, str) else deaths.append(event)
+                event = self._events.get_nowait()
         self._check_connection()
         ended = {key: future for key in keys if (future := self._summaries.pop(key, None))}
         good = {key: future for key, future in ended.items() if future.status == "finished"}
         # A worker may die between the end of a summary and this line: None for those.
         with _scheduler_errors():
             answers = self._client.gather(good, errors="skip")
-        return [
+        # Deaths first: a bundle of a dead worker is that worker's, whatever Dask makes of it.
+        return deaths + [
             Lost(key, _reason(future))
             if (summary := answers.get(key)) is None
             else Finished(key, summary)

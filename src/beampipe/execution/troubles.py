@@ -8,8 +8,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from beampipe.datasets.model import Chunk
-from beampipe.error_rules import ErrorKind
-from beampipe.errors import WorkersLostError
+from beampipe.errors import WorkerDiedError
 from beampipe.execution.breakers import Breakers, host_of
 from beampipe.execution.dispatch import Terms
 from beampipe.execution.failures import describe_failure
@@ -25,8 +24,6 @@ _LOSSES = 6
 _SPLIT_BY = 4
 _MOST_PIECES = 64
 _LAST_RESORT_PIECES = 16
-_SHORT_OF_MEMORY = 0.8
-_TERM, _KILL = 15, 9
 
 
 @dataclass(slots=True)
@@ -141,12 +138,12 @@ class Troubles:
         worker : str
             Its address.
         seen : mapping
-            What was seen of its death (see `FailedChunk`).
+            What was seen of its death (see `DeathReport`).
         """
         case = self._case(chunk)
         case.deaths += 1
         seen = {**seen, "workers_killed": case.deaths}
-        if is_short_of_memory(seen) and case.pieces < _MOST_PIECES:
+        if seen.get("is_out_of_memory") and case.pieces < _MOST_PIECES:
             case.pieces *= _SPLIT_BY
         elif case.deaths >= DEATHS:
             failure = _make_failure(chunk, case, worker, seen)
@@ -168,38 +165,18 @@ class Troubles:
         )
 
 
-def is_short_of_memory(seen: Mapping[str, Any]) -> bool:
-    """Whether a death looks like that of a process that had taken too much memory."""
-    used, limit = seen.get("memory_bytes"), seen.get("memory_limit_bytes")
-    if not used or not limit or seen.get("signal", _KILL) not in {_KILL, _TERM}:
-        return False
-    return bool(used >= _SHORT_OF_MEMORY * limit)
-
-
 def spell_death(seen: Mapping[str, Any]) -> str:
-    """Say in words how a worker died."""
-    parts = []
-    if seen.get("signal"):
-        parts.append(f"ended by signal {seen['signal']}")
-    elif seen.get("exit_code") is not None:
-        parts.append(f"exit code {seen['exit_code']}")
-    if seen.get("memory_bytes"):
-        limit = seen.get("memory_limit_bytes")
-        of = f" of {limit / 1e9:.2f} GB" if limit else ""
-        parts.append(f"memory {seen['memory_bytes'] / 1e9:.2f} GB{of}")
-    if seen.get("columns"):
-        parts.append(f"last columns read: {', '.join(seen['columns'])}")
-    return "; ".join(parts) or "how it died is not known"
+    """Say in words how a worker died, and what it had read last."""
+    text = str(seen.get("text") or "how it died is not known")
+    columns = seen.get("columns")
+    return f"{text}; last columns read: {', '.join(columns)}" if columns else text
 
 
 def _make_failure(chunk: Chunk, case: _Case, worker: str, seen: Mapping[str, Any]) -> FailedChunk:
-    error = WorkersLostError(
+    error = WorkerDiedError(
         "The worker that had this chunk died, again and again.",
         why=spell_death(seen),
         fix="look at the chunk with `beampipe reproduce`; it may need more memory",
     )
-    kind: ErrorKind = "resource" if is_short_of_memory(seen) else "worker"
-    failure = describe_failure(
-        chunk, error, attempt=case.attempt - 1 + case.deaths, worker=worker, kind=kind
-    )
+    failure = describe_failure(chunk, error, attempt=case.attempt - 1 + case.deaths, worker=worker)
     return replace(failure, seen=dict(seen))

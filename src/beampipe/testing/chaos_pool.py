@@ -10,7 +10,6 @@ from typing import Any
 
 from beampipe.datasets.chunks import chunk_range
 from beampipe.datasets.model import Chunk
-from beampipe.error_kinds import classify_error
 from beampipe.errors import ExecutionError, PartialLostError, WorkersLostError
 from beampipe.execution.bundles import Bundle
 from beampipe.execution.failures import describe_failure
@@ -214,8 +213,7 @@ def weigh(chunk: Chunk) -> float:
 
 
 def _fail(chunk: Chunk, bundle: Bundle, error: Exception) -> FailedChunk:
-    kind = classify_error(error).kind
-    failure = describe_failure(chunk, error, attempt=bundle.attempt, kind=kind)
+    failure = describe_failure(chunk, error, attempt=bundle.attempt)
     return replace(failure, traceback=str(chunk.key))
 
 
