@@ -15,7 +15,13 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from beampipe.datasets.model import DatasetPlan, FileEntry, FilePlan, Plan
-from beampipe.errors import AccumulationError, RunHeldError, RunStoppedError, WorkersLostError
+from beampipe.errors import (
+    AccumulationError,
+    RunHeldError,
+    RunStoppedError,
+    WorkerDiedError,
+    WorkersLostError,
+)
 from beampipe.execution import blocks
 from beampipe.execution.accounting import account, tally_manifests
 from beampipe.execution.assembly import assemble_driver
@@ -366,7 +372,7 @@ def test_a_chunk_that_kills_its_workers_is_written_off_and_the_others_are_done(t
     assert accounting["data set 1"].is_complete
     segments = list(read_segments(directory, RUN_ID))
     failure = next(f for segment in segments for f in segment.manifest.failed)
-    assert failure.code == WorkersLostError.code
+    assert failure.code == WorkerDiedError.code
     assert failure.attempt == failure.seen["workers_killed"] == 3
 
 

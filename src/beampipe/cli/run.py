@@ -42,6 +42,11 @@ from beampipe.cli.run_output import finish_run
     help="The run directory [default: a new one in beampipe-runs].",
 )
 @click.option("--name", help="A name for people [default: the processor's].")
+@click.option(
+    "--reproducible",
+    is_flag=True,
+    help="Add in a fixed order: the same bits for any number of workers.",
+)
 @click.option("--fresh", is_flag=True, help="Take nothing from earlier runs.")
 @click.option(
     "--input",

@@ -11,7 +11,8 @@ from beampipe.execution.dispatch import Pace
 from beampipe.execution.manifest import ChunkKey
 from beampipe.execution.pool import Key
 
-_PATIENCE_S = 5.0
+_PATIENCE_S = 10.0
+_FIRST_PATIENCE_S = 60.0  # the first bundles import what they need, and nobody knows the pace
 _SLOWER = 3.0
 
 
@@ -94,10 +95,11 @@ class Outings:
 
         Only to be asked when nothing is left to be sent.
         """
+        patience_s = _PATIENCE_S if pace.done else _FIRST_PATIENCE_S
         late = []
         for key, outing in self._out.items():
             expected_s = max(pace.chunk_s * len(outing.chunks), pace.longest_s)
             since = max(self.heard_at, outing.sent_at)
-            if outing.twin is None and now - since > max(_PATIENCE_S, _SLOWER * expected_s):
+            if outing.twin is None and now - since > max(patience_s, _SLOWER * expected_s):
                 late.append((key, outing))
         return late

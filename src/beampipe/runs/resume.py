@@ -71,6 +71,11 @@ def resume(
         workers=workers,
     )
     check_budget(max_failed, settings.on_error)
-    options = RunOptions(workers=settings.workers, progress=progress, settings=settings)
+    options = RunOptions(
+        workers=settings.workers,
+        reproducible=bool(job.options.get("reproducible")),
+        progress=progress,
+        settings=settings,
+    )
     with prepared_workers(client, options.workers):
         return drive(job, client=client, options=options, begun=begun, stages_s={})

@@ -59,6 +59,7 @@ class RunOptions:
     run_dir: Path | None = None
     name: str | None = None
     fresh: bool = False
+    reproducible: bool = False
     inputs: tuple[Path, ...] = ()
     reuse_from: tuple[Path, ...] = ()
     workers: int | None = None
@@ -83,6 +84,7 @@ def run(  # noqa: PLR0913 (the names of coffea's Runner, so that its arguments c
     run_dir: str | Path | None = None,
     name: str | None = None,
     fresh: bool = False,
+    reproducible: bool = False,
     inputs: str | Path | Sequence[str | Path] = (),
     reuse_from: str | Path | Sequence[str | Path] = (),
     workers: int | None = None,
@@ -125,6 +127,10 @@ def run(  # noqa: PLR0913 (the names of coffea's Runner, so that its arguments c
         The run directory; by default a new one below the setting `run_root`.
     name : str, optional
         A name for people; by default the processor's.
+    reproducible : bool, default False
+        Add in an order that the plan alone fixes: floating-point sums are then the same to the
+        last bit for any number of workers and whatever happens to them, on processors of one
+        kind. ``result.metrics["reproducible"]`` says whether that was kept.
     fresh : bool, default False
         Take nothing from earlier runs. By default chunks that an earlier run of the same code,
         parameters, versions and inputs has done are taken from it.
@@ -170,6 +176,7 @@ def run(  # noqa: PLR0913 (the names of coffea's Runner, so that its arguments c
         run_dir=Path(run_dir).expanduser() if run_dir is not None else None,
         name=name,
         fresh=fresh,
+        reproducible=reproducible,
         inputs=absolute_paths(inputs),
         reuse_from=absolute_paths(reuse_from),
         workers=settings.workers,
@@ -282,16 +289,18 @@ def plan_run(fileset: Any, options: RunOptions) -> Plan:
                 error.fix, 'leave such files out with on_error="skip" (--on-error skip)'
             )
         raise error
-    check_files(plan, _driver_options(settings))
+    check_files(plan, _driver_options(options))
     return plan
 
 
-def _driver_options(settings: Settings, dashboard: str = "") -> DriverOptions:
+def _driver_options(options: RunOptions, dashboard: str = "") -> DriverOptions:
+    settings = options.settings
     return DriverOptions(
         on_error=settings.on_error,
         max_failed=settings.max_failed,
         checkpoint_s=settings.checkpoint_s,
         dashboard=dashboard,
+        reproducible=options.reproducible,
     )
 
 
@@ -346,7 +355,7 @@ def _drive(
         record = execute(
             job,
             pool,
-            options=_driver_options(options.settings, dashboard),
+            options=_driver_options(options, dashboard),
             notify=notify,
             begun=begun,
             stages_s=stages_s,
@@ -363,5 +372,6 @@ def options_to_json(options: RunOptions) -> dict[str, Any]:
         "chunksize": options.settings.chunksize,
         "treename": options.treename,
         "inputs": list(map(str, options.inputs)),
+        "reproducible": options.reproducible,
         **{name: number for name, number in asdict(options.limits).items() if number is not None},
     }
