@@ -33,6 +33,7 @@ def test_defaults_are_those_of_the_reference(layers):
         "checkpoint_s": 30.0,
         "on_error": "stop",
         "max_failed": "100%",
+        "error_rules": (),
     }
     assert {settings.origin(key) for key in KEYS} == {"default"}
 
@@ -160,6 +161,31 @@ def test_a_home_is_expanded(layers, monkeypatch):
     monkeypatch.setenv("BEAMPIPE_RUN_ROOT", "~/runs")
     assert load_settings(cache_dir=Path("~/c")).cache_dir == Path("/home/µ/c")
     assert load_settings().run_root == Path("/home/µ/runs")
+
+
+def test_error_rules_of_all_files_count_the_stronger_files_first(layers):
+    system, user, local = layers
+    rule = "[[error_rules]]\nerror = '{}'\nkind = 'transient'\n"
+    system.write_text(rule.format("site.Busy") + rule.format("site.Tape"))
+    user.write_text("workers = 1\n")
+    local.write_text("workers = 2\n" + rule.format("mine.Busy"))
+    settings = load_settings()
+    assert [rule.errors for rule in settings.error_rules] == [
+        ("mine.Busy",),
+        ("site.Busy",),
+        ("site.Tape",),
+    ]
+    assert settings.origin("error_rules") == f"{local}:2"
+
+
+def test_a_wrong_error_rule_is_named_with_its_place(layers, monkeypatch):
+    Path("beampipe.toml").write_text("[[error_rules]]\nerror = 'a.B'\nkind = 'passing'\n")
+    with pytest.raises(SettingsError, match=r"beampipe.toml:1: rule 1: 'kind' is 'passing'"):
+        load_settings()
+    Path("beampipe.toml").unlink()
+    monkeypatch.setenv("BEAMPIPE_ERROR_RULES", "transient")
+    with pytest.raises(SettingsError, match=r"BEAMPIPE_ERROR_RULES: .*in a file"):
+        load_settings()
 
 
 def test_settings_do_not_change(layers):

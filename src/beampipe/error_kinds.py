@@ -154,6 +154,14 @@ TABLE: Final[tuple[ErrorRule, ...]] = (
     ),
     # -- passes by itself, perhaps ------------------------------------------------------------
     ErrorRule(
+        name="name-server",
+        kind="transient",
+        errors=("socket.gaierror",),
+        errnos=(socket.EAI_AGAIN, socket.EAI_FAIL),
+        what="the name server does not answer",
+        fix=_LATER,
+    ),
+    ErrorRule(
         name="connection",
         kind="transient",
         errors=(
@@ -198,14 +206,6 @@ TABLE: Final[tuple[ErrorRule, ...]] = (
         fix=_LATER,
     ),
     ErrorRule(
-        name="name-server",
-        kind="transient",
-        errors=("socket.gaierror",),
-        errnos=(socket.EAI_AGAIN, socket.EAI_FAIL),
-        what="the name server does not answer",
-        fix=_LATER,
-    ),
-    ErrorRule(
         name="http-status",
         kind="transient",
         statuses=(408, 425, 429, 500, 502, 503, 504),
@@ -217,7 +217,7 @@ TABLE: Final[tuple[ErrorRule, ...]] = (
         kind="transient",
         errors=("OSError",),
         message=r"operation (expired|interrupted|in progress)|socket (error|timeout|disconnected)"
-        r"|stream disconnect|connection error|invalid (session|address|redirect|response)"
+        r"|stream disconnect|connection error|invalid (session|address|redirect|response|message)"
         r"|hand ?shake failed|poll(er)? error|tls error|unhandled redirect|redirect limit"
         r"|threshold exceeded|no more (free sids|replicas)|stale",
         of_url=True,

@@ -28,6 +28,7 @@ from pydantic import (
     ValidationError,
 )
 
+from beampipe.error_rules import ErrorRule, parse_error_rules
 from beampipe.errors import SettingsError
 
 SYSTEM_FILE = Path("/etc/beampipe/config.toml")
@@ -166,6 +167,9 @@ class Settings(BaseModel):
     max_failed : str
         With `on_error` ``"skip"``: how much of a dataset may fail, as a percentage of its events
         (``"1%"``) or a number of events (``"100"``), before the run stops.
+    error_rules : tuple of ErrorRule
+        The user's own rules of what kind an error is, before those of the table. The rules of
+        all settings files count, those of the stronger file first.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", validate_default=False)
@@ -178,6 +182,8 @@ class Settings(BaseModel):
     checkpoint_s: Annotated[float, _NumberCheck, Field(gt=0, allow_inf_nan=False)] = 30.0
     on_error: Literal["stop", "skip"] = "stop"
     max_failed: Annotated[str, BeforeValidator(_check_budget)] = "100%"
+
+    error_rules: Annotated[tuple[ErrorRule, ...], BeforeValidator(parse_error_rules)] = ()
 
     _origins: dict[str, str] = PrivateAttr(default_factory=dict)
 
@@ -240,7 +246,10 @@ def load_settings(**overrides: Any) -> Settings:
     values: dict[str, Any] = {}
     origins: dict[str, str] = {}
     for layer in layers:
-        values |= _check_layer(layer)
+        checked = _check_layer(layer)
+        if "error_rules" in checked:  # a site's rules stay in force beside the user's
+            checked["error_rules"] += values.get("error_rules", ())
+        values |= checked
         origins |= layer.origins
     settings = Settings.model_construct(**{**Settings().model_dump(), **values})
     settings._origins.update(origins)  # noqa: SLF001 a private attribute of the class above

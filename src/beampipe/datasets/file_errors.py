@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 from beampipe.datasets.urls import hide_secrets, is_remote, scheme_of, show_url
+from beampipe.error_kinds import classify_error
 from beampipe.errors import (
     BeampipeError,
     DatasetError,
@@ -277,12 +278,17 @@ def _names_in(folder: Path) -> list[str]:
 
 
 def _unreadable(url: str, error: BaseException) -> FileUnreadableError:
-    return FileUnreadableError(
+    explained = FileUnreadableError(
         f"{show_url(url)} cannot be read.",
         why=describe_error(error),
         fix="look at it with ROOT or `python -m uproot`; if it is damaged, copy or make it again",
         url=show_url(url),
     )
+    explained.__cause__ = error
+    verdict = classify_error(explained)
+    if verdict.kind != "data":  # the file itself may be fine
+        explained.fix = verdict.fix
+    return explained
 
 
 def describe_error(error: BaseException) -> str:
