@@ -1,10 +1,9 @@
 """Every line of the table is provoked for real.
 
 Sockets that are refused, reset or silent; a web server that fails in every way; a real XRootD
-Sockets that are refused, reset or silent; a web server that fails in every way; a real XRootD
-client that is told what is wrong; files that are broken; limits of memory, files and threads; a shim
-in front of the C library for the errors that no machine gives on demand. Only for what is left,
-words of the XRootD client and codes of our own, are errors made by hand.
+client that is told what is wrong; files that are broken; limits of memory, files and threads; and
+a shim in front of the C library for the errors that no machine gives on demand. Only for what is
+left, words of the XRootD client and codes of our own, are errors made by hand.
 """
 
 from __future__ import annotations
