@@ -39,6 +39,7 @@ def test_json_is_the_documented_object_and_nothing_else(workplace):
         *("status", "run_dir", "wall_s", "datasets", "failures", "metrics"),
         *("incidents", "accepted_changes", "notes"),
     ]
+    assert told["datasets"]["data"]["missing_share"] == 0
     assert told["status"] == "complete"
     assert told["run_dir"] == str(workplace / "my run")
     assert told["wall_s"] > 0
@@ -71,6 +72,24 @@ def test_params_reach_functions_and_classes(workplace):
     assert histogram[:300j:sum] == histogram.sum(flow=True)
     run("Analysis", "data", "--param", "factor=3", "--run-dir", "class")
     assert bp.load("class").output == {"n": 3000}
+
+
+def test_a_budget_ends_a_run_with_1_and_a_larger_one_with_4(workplace):
+    Path("bad day").touch()
+    options = ("big.root", "--chunksize", "100", "--on-error", "skip", "--run-dir", "r", "--json")
+    stopped = run("picky", *options, "--max-failed", "5%")
+    assert stopped.exit_code == 1
+    told = json.loads(stopped.stdout)
+    assert told["error"]["code"] == "run-budget-exceeded"
+    assert "ValueError [processor-failed]" in told["error"]["why"]
+    assert told["datasets"]["data"]["missing_share"] > 0.05
+    assert call("resume", "r", "--workers", "0", "--json").exit_code == 1  # with the same budget
+    went_on = call("resume", "r", "--workers", "0", "--max-failed", "60%", "--json")
+    assert went_on.exit_code == 4
+    assert json.loads(went_on.stdout)["datasets"]["data"]["events_not_reached"] == 0
+    refused = run("picky", "big.root", "--max-failed", "5%")
+    assert refused.exit_code == 1
+    assert "--on-error skip" in refused.stderr
 
 
 def test_a_name_is_kept(workplace):
