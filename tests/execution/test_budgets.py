@@ -140,8 +140,7 @@ class QuickPool(ChaosPool):
 
 def drive(directory, plan, budget, *, is_failing):
     """Run a driver on a pool whose bundles fail for one dataset."""
-    driver = start_driver(directory, plan, QuickPool(is_failing))
-    driver.budget = BudgetTally.of_plan(plan, FailureBudget.from_text(budget))
+    driver = start_driver(directory, plan, QuickPool(is_failing), max_failed=budget)
     driver.run()
     return driver
 
@@ -163,20 +162,19 @@ def test_the_driver_stops_over_the_budget_and_keeps_what_was_done(tmp_path):
     accounting = account(plan, tally_manifests(one.manifest for one in segments))
     assert accounting["data set 0"].is_complete
     assert accounting["data set 1"].events_failed == 100
-    assert sum(driver.budget._events.values()) == 100
+    assert sum(driver.strikes.budget._events.values()) == 100
 
 
 def test_a_value_that_is_thrown_away_takes_its_failures_with_it(tmp_path):
     plan = make_small_plan(sizes=((40,),), chunks=4)
     pool = ChaosPool()
-    driver = start_driver(make_directory(tmp_path / "run"), plan, pool)
-    driver.budget = BudgetTally.of_plan(plan, FailureBudget.from_text("100%"))
+    driver = start_driver(make_directory(tmp_path / "run"), plan, pool, max_failed="100%")
     driver._fill_window()
     first = pool.running()[0]
     pool.finish(first, Outcome(failing=frozenset({0})))
     for event in pool.wait(0):
         driver._take(event)
-    assert sum(driver.budget._events.values()) == 10
+    assert sum(driver.strikes.budget._events.values()) == 10
     pool.lose_partial(first)
     driver.commit()
-    assert sum(driver.budget._events.values()) == 0
+    assert sum(driver.strikes.budget._events.values()) == 0
