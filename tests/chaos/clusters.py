@@ -10,6 +10,7 @@ import psutil
 from tests.chaos.nursery import Child, wait_until
 
 EMBEDDED, LOCAL, NANNY, BARE = "embedded", "local", "nanny", "bare"
+INLINE = "inline"  # no cluster, for references
 KINDS = (EMBEDDED, LOCAL, NANNY, BARE)
 # What a scheduler is told, so that scenarios with cut links and stopped workers end in seconds.
 QUICK = {

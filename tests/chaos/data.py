@@ -17,10 +17,10 @@ N_EVENTS = CHUNK * N_CHUNKS
 ROOM = 2 * N_EVENTS  # event numbers go up to this, so that files may grow
 
 
-def make_files(folder, seed=20261128):
+def make_files(folder, names=FILES, seed=20261128):
     """Write the files: signed weights over six orders of magnitude, every event with a number."""
     rng = np.random.default_rng(seed)
-    for number, name in enumerate(FILES):
+    for number, name in enumerate(names):
         path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
         write_file(path, number * EVENTS_PER_FILE, EVENTS_PER_FILE, rng)
@@ -62,8 +62,9 @@ class Content:
     @classmethod
     def read(cls, folder):
         columns, names = {}, {}
-        for name in FILES:
-            with uproot.open(folder / name) as file:
+        for path in sorted(folder.rglob("*.root")):
+            name = str(path.relative_to(folder))
+            with uproot.open(path) as file:
                 uuid = str(file.file.uuid)
                 tree = file["Events"]
                 columns[uuid] = {key: tree[key].array(library="np") for key in tree.keys()}  # noqa: SIM118 (a TTree is no dict)

@@ -9,6 +9,7 @@ import psutil
 from tests.chaos.checking import check
 from tests.chaos.clusters import BARE, LOCAL, NANNY, QUICK, nanny_of
 from tests.chaos.gates import LATE, POINTS
+from tests.chaos.nursery import wait_until
 from tests.chaos.scenarios import scenario
 from tests.chaos.stage import SEPARATE, is_alive
 from tests.chaos.trace import Blow
@@ -137,6 +138,22 @@ def terminate_worker(stage):
     target = nanny_of(pid).pid if stage.kind == NANNY else pid
     stage.kill(target, number=signal.SIGTERM, workers=(pid,))
     stage.prolong_blow(pid)
+    driver.must_end("complete")
+    return check(stage)
+
+
+@scenario("worker with a deadline", kinds=(BARE,))
+def deadline(stage):
+    """A job with `BEAMPIPE_DEADLINE`, killed when it is reached, beside one without."""
+    stage.params["chunk_s"] = 0.15
+    cluster = stage.build_cluster(n_workers=1, environment={"CHAOS": "1"})
+    end = time.time() + stage.rng.uniform(5, 9)
+    job = cluster.add_worker(environment={"BEAMPIPE_DEADLINE": str(end)})
+    cluster.n_workers = 2
+    driver = stage.drive()
+    wait_until(lambda: time.time() > end or not driver.child.is_running, "the deadline")
+    job.kill()
+    stage.blow((job.pid,))
     driver.must_end("complete")
     return check(stage)
 

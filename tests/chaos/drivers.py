@@ -8,7 +8,7 @@ import signal
 import time
 
 from tests.chaos.checking import check
-from tests.chaos.clusters import BARE, LOCAL, NANNY
+from tests.chaos.clusters import BARE, INLINE, LOCAL, NANNY, InDriver
 from tests.chaos.data import N_CHUNKS
 from tests.chaos.deaths import MOSTLY_SEPARATE
 from tests.chaos.gates import POINTS
@@ -85,8 +85,8 @@ def overtake_driver(stage):
         stage.notes.append(f"aimed: {point}")
         driver = stage.drive(gate=(point, stage.rng.randint(1, 4)))
         stage.wait_for_gate(driver)
-    os.kill(driver.child.pid, signal.SIGSTOP)
-    is_over = (stage.run_dir / "outcome.json").exists()
+    driver.child.kill(signal.SIGSTOP)
+    is_over = not driver.child.is_running or (stage.run_dir / "outcome.json").exists()
     if not is_over:
         refused = stage.drive("resume").must_end("run-held")
         assert str(driver.child.pid) in refused["text"], refused
@@ -95,7 +95,7 @@ def overtake_driver(stage):
     stage.prolong_blow()
     before = sorted(path.name for path in (stage.run_dir / "segments").iterdir())
     driver.answer.with_name("go").touch()
-    os.kill(driver.child.pid, signal.SIGCONT)
+    driver.child.kill(signal.SIGCONT)
     told = driver.told()
     assert is_over or told.get("code") == "run-held", told
     after = sorted(path.name for path in (stage.run_dir / "segments").iterdir())
@@ -149,17 +149,13 @@ def terminate_driver(stage):
     return check(stage)
 
 
-@scenario("reproducible, with workers killed", kinds=(BARE, NANNY))
+@scenario("reproducible, with kills", kinds=(BARE, NANNY))
 def reproducible(stage):
-    """`reproducible=True` with another number of workers and kills: equal to the bit."""
+    """`reproducible=True` on two or three workers with a worker or the driver killed: equal to the
+    bit to a run in one process."""
     if "reproducible" not in inspect.signature(bp.run).parameters:
         raise NotYetError("there is no reproducible mode")
-    reference = stage.shared.get("reproducible")
-    if reference is None:
-        here = bp.run(
-            **stage.arguments_here(), client="inline", reproducible=True, run_dir=stage.here_dir()
-        )
-        reference = stage.shared["reproducible"] = weighted_bytes(here.output)
+    wanted = reference_bits(stage)
     stage.n_workers = stage.rng.choice([2, 3])
     driver = stage.drive(reproducible=True)
     stage.wait_for_random_chunk()
@@ -170,10 +166,23 @@ def reproducible(stage):
         driver = stage.resume()
     driver.must_end("complete")
     checked = check(stage)
-    found = weighted_bytes(bp.load(stage.run_dir).output)
-    assert found == reference, "the bits differ from those of a run in one process"
+    assert bits_of(stage.run_dir) == wanted, "the bits differ from those of a run in one process"
     return checked
 
 
-def weighted_bytes(output):
-    return output["weighted"].view(flow=True).tobytes()
+def reference_bits(stage):
+    """What one process gives, without any mishap; played once."""
+    if "bits" not in stage.shared:
+        run_dir = stage.folder / "in one process"
+        params = {"trace": str(stage.folder / "trace of the reference.txt"), "chunk_s": 0}
+        cluster = InDriver(INLINE, 0)
+        reference = stage.drive(
+            cluster=cluster, run_dir=run_dir, more_params=params, reproducible=True
+        )
+        reference.must_end("complete")
+        stage.shared["bits"] = bits_of(run_dir)
+    return stage.shared["bits"]
+
+
+def bits_of(run_dir):
+    return bp.load(run_dir).output["weighted"].view(flow=True).tobytes()

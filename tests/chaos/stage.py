@@ -110,9 +110,17 @@ class Stage:
             self.cluster.start()
         return self.cluster
 
-    def drive(self, action="run", *, cluster=None, gate=None, child=None, **options):
-        """Start a driver."""
-        if self.cluster is None:
+    def drive(self, action="run", *, cluster=None, gate=None, run_dir=None, **options):
+        """Start a driver.
+
+        Parameters
+        ----------
+        gate : (str, int), optional
+            Where it is to stand still, and the how manyth time that it comes there.
+        options
+            Of `beampipe.run` or `resume`; ``more_params`` are for the processor.
+        """
+        if self.cluster is None and cluster is None:
             self.build_cluster()
         number = len(self.drivers) + 1
         place = self.folder / f"driver-{number}"
@@ -120,7 +128,7 @@ class Stage:
         config = {
             "action": action,
             "answer": str(place / "answer.json"),
-            "run_dir": str(self.run_dir),
+            "run_dir": str(run_dir or self.run_dir),
             "cluster": (cluster or self.cluster).describe(),
             "options": options,
         }
@@ -136,7 +144,7 @@ class Stage:
                 "tests.chaos.driver:main",
                 [place / "config.json"],
                 place / "output.log",
-                **{**self._surroundings(), **self.child_options, **(child or {})},
+                **{**self._surroundings(), **self.child_options},
             ),
             place / "answer.json",
         )
@@ -149,6 +157,7 @@ class Stage:
             "chunk_s": CHUNK_S,
             "events_in_all": ROOM,
             **self.params,
+            **options.pop("more_params", {}),
         }
         fileset = getattr(self, "fileset", None) or {
             "A": str(self.data / "A"),
@@ -174,6 +183,7 @@ class Stage:
             "XDG_CACHE_HOME": str(self.folder / "cache"),
             "XDG_CONFIG_HOME": str(self.folder / "config"),
             "TMPDIR": str(temporary),
+            "DASK_DISTRIBUTED__WORKER__MULTIPROCESSING_METHOD": "forkserver",
         }
         return {"environment": variables, "cwd": str(self.folder)}
 
