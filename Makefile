@@ -82,6 +82,10 @@ bench: $(VENV)/.stamp-run ## Measure Beampipe against what one would use instead
 	$(BIN)/python benchmarks/planning.py
 	$(BIN)/python benchmarks/demo_rate.py
 
+.PHONY: bench-faults
+bench-faults: $(VENV)/.stamp-test ## Give the same faults to Beampipe and to coffea, and compare what comes back
+	$(BIN)/python benchmarks/faults.py --page docs/explanation/chaos.md
+
 .PHONY: constraints
 constraints: | $(BIN)/python ## Choose the newest versions of everything again (constraints.txt)
 	"$(UV)" pip compile --quiet --upgrade --python-version 3.11 --no-header --no-annotate --all-extras \

@@ -19,6 +19,7 @@ import tempfile
 import threading
 import time
 import urllib.parse
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -31,7 +32,16 @@ from coffea.nanoevents import BaseSchema  # noqa: E402
 from distributed import Client, LocalCluster  # noqa: E402
 from tests.chaos import flaky_server  # noqa: E402
 from tests.chaos.analysis import process  # noqa: E402
-from tests.chaos.data import CHUNK, N_CHUNKS, N_EVENTS, ROOM, Content, make_files  # noqa: E402
+from tests.chaos.data import (  # noqa: E402
+    CHUNK,
+    N_CHUNKS,
+    N_EVENTS,
+    ROOM,
+    Content,
+    make_files,
+    zero_baskets,
+)
+from tests.chaos.driver import prepare_workers  # noqa: E402
 from tests.chaos.trace import Trace  # noqa: E402
 
 import beampipe  # noqa: E402
@@ -124,10 +134,7 @@ def file_missing(case):
 
 @contextlib.contextmanager
 def bytes_zeroed(case):
-    path = case.data / BROKEN
-    with path.open("r+b") as file:
-        file.seek(path.stat().st_size * 2 // 5)
-        file.write(bytes(path.stat().st_size // 5))
+    zero_baskets(case.data / BROKEN)
     yield
 
 
@@ -230,7 +237,12 @@ def play(fault, run, *, skips, files, folder):
     """Give a contestant a fault."""
     shutil.copytree(files, folder / "data")
     case = Case(folder, Content.read(files))
-    with FAULTS[fault](case), cluster_for(case) as client:
+    with (
+        warnings.catch_warnings(record=True) as warned,
+        FAULTS[fault](case),
+        cluster_for(case) as client,
+    ):
+        warnings.simplefilter("always")
         try:
             output, said = run(case, client, skips=skips)
         except Exception as error:  # noqa: BLE001 (whatever it raises is the result)
@@ -239,9 +251,13 @@ def play(fault, run, *, skips, files, folder):
     events = output["events"] if output else 0
     if not case.content.expect().differences(output):
         return Row("exact", events, executions)
-    return Row(
-        "incomplete and said" if said else "**incomplete, silent**", events, executions, said
-    )
+    if said:
+        return Row("incomplete, and says so", events, executions, said)
+    texts = [str(one.message) for one in warned if "kipping bad file" in str(one.message)]
+    if texts:
+        said = f"a Python warning: {' '.join(texts[0].split())[:80]}..."
+        return Row("**incomplete**, looks complete", events, executions, said)
+    return Row("**incomplete, silently**", events, executions)
 
 
 def judge_error(case, error):
@@ -308,6 +324,7 @@ def main():
     parser.add_argument("--page", type=Path, help="put the table between this page's marks")
     arguments = parser.parse_args()
     rows = {}
+    prepare_workers()
     with tempfile.TemporaryDirectory(prefix="faults-", ignore_cleanup_errors=True) as name:
         top = Path(name)
         files = make_files(top / "files", FILES)

@@ -150,6 +150,27 @@ class Expected:
         )
 
 
+def zero_baskets(path, fraction=0.2):
+    """Overwrite the baskets of some clusters in the middle of a file with zeros."""
+    with uproot.open(path) as file:
+        tree = file["Events"]
+        baskets = [
+            (int(seek), int(size))
+            for branch in tree.branches
+            for seek, size in zip(
+                branch.member("fBasketSeek"), branch.member("fBasketBytes"), strict=False
+            )
+            if size
+        ]
+    baskets.sort()
+    count = max(1, round(fraction * len(baskets)))
+    first = (len(baskets) - count) // 2
+    with path.open("r+b") as file:
+        for seek, size in baskets[first : first + count]:
+            file.seek(seek)
+            file.write(bytes(size))
+
+
 def copy_files(folder, target):
     """Give a scenario files of its own, to be damaged."""
     shutil.copytree(folder, target)

@@ -6,7 +6,7 @@ import shutil
 import numpy as np
 from tests.chaos.checking import check
 from tests.chaos.clusters import BARE, NANNY
-from tests.chaos.data import EVENTS_PER_FILE, FILES, N_EVENTS, write_file
+from tests.chaos.data import EVENTS_PER_FILE, FILES, N_EVENTS, write_file, zero_baskets
 from tests.chaos.scenarios import scenario
 
 import beampipe as bp
@@ -60,12 +60,7 @@ def delete(stage, path):
 
 
 def zero(stage, path):
-    """Overwrite some of the baskets, which lie in the middle."""
-    size = path.stat().st_size
-    begin = int(size * stage.rng.uniform(0.2, 0.5))
-    with path.open("r+b") as file:
-        file.seek(begin)
-        file.write(bytes(int(size * 0.2)))
+    zero_baskets(path, stage.rng.uniform(0.03, 0.5))
 
 
 def replacement(stage, path, *, events):
@@ -107,7 +102,7 @@ def file_truncated_within(stage):
 
 @scenario("bytes zeroed", kinds=KINDS)
 def file_zeroed(stage):
-    """A fifth of a file's bytes zeroed, in the middle, before the run."""
+    """Baskets in the middle of a file overwritten with zeros before the run."""
     return damage_before(stage, zero, may_be_exact=False)
 
 

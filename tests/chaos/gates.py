@@ -16,13 +16,15 @@ POINTS = {
     "after a merge is sent": ("beampipe.execution.dask_pool:DaskPool.merge", "after"),
     "before a pull": ("beampipe.execution.dask_pool:DaskPool.pull", "before"),
     "between pull and commit": ("beampipe.execution.dask_pool:DaskPool.pull", "after"),
-    "before a commit": ("beampipe.execution.ledger:Ledger.commit", "before"),
-    "in a commit, segment not begun": ("beampipe.execution.ledger:write_segment", "before"),
-    "in a commit, segment on its way to the disk": ("os:fsync", "before"),
-    "in a commit, segment written": ("beampipe.execution.ledger:write_segment", "after"),
+    "before a commit": ("beampipe.execution.ledger:Ledger.commit_all", "before"),
+    "in a commit, segment not begun": ("beampipe.execution.ledger:fill_segment", "before"),
+    "in a commit, segment without a name": ("beampipe.execution.ledger:fill_segment", "after"),
+    "in a commit, something on its way to the disk": ("os:fsync", "before"),
     "in a commit, before a claim": ("beampipe.execution.ledger:create_exclusive", "before"),
     "in a commit, after a claim": ("beampipe.execution.ledger:create_exclusive", "after"),
-    "between commit and release": ("beampipe.execution.ledger:Ledger.commit", "after"),
+    "in a commit, before a segment has its name": ("beampipe.execution.ledger:publish", "before"),
+    "in a commit, after a segment has its name": ("beampipe.execution.ledger:publish", "after"),
+    "between commit and release": ("beampipe.execution.ledger:Ledger.commit_all", "after"),
     "after a release": ("beampipe.execution.dask_pool:DaskPool.release", "after"),
     "before the result is written": ("beampipe.execution.engine:write_result", "before"),
     "before the outcome is written": ("beampipe.execution.engine:write_outcome", "before"),
@@ -55,7 +57,7 @@ class Gate:
         """Put the gate where it belongs; fails if the engine has no such place any more."""
         wrap(self.target, self.around)
         if self.target in _WITHIN_COMMIT:
-            wrap("beampipe.execution.ledger:Ledger.commit", self.watch)
+            wrap("beampipe.execution.ledger:Ledger.commit_all", self.watch)
 
     def around(self, function):
         @functools.wraps(function)
@@ -83,9 +85,15 @@ class Gate:
 
 def wrap(target, wrapper):
     """Replace a function by a wrapped one."""
+    owner, name = find(target)
+    setattr(owner, name, wrapper(getattr(owner, name)))
+
+
+def find(target):
+    """What holds a function, and under which name."""
     module, _, path = target.partition(":")
     owner = importlib.import_module(module)
     *owners, name = path.split(".")
     for step in owners:
         owner = getattr(owner, step)
-    setattr(owner, name, wrapper(getattr(owner, name)))
+    return owner, name

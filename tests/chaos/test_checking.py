@@ -5,6 +5,7 @@ import os
 import pytest
 from tests.chaos.analysis import process
 from tests.chaos.data import CHUNK, FILES, N_EVENTS, ROOM, Content, make_files
+from tests.chaos.gates import POINTS, find
 from tests.chaos.trace import Blow, Committed, Trace, count_redone
 
 import beampipe as bp
@@ -99,6 +100,12 @@ def test_work_done_again_is_held_against_what_was_not_committed(tmp_path):
     longer = count_redone(trace, ledger, [Blow(3.0, (11,), until=5.0)], CHUNK)
     assert (longer.bound, longer.on_the_dead) == (2, 0)
     assert count_redone(trace, ledger, [], CHUNK).bound == 0
+
+
+@pytest.mark.parametrize("point", POINTS)
+def test_every_aim_is_still_there(point):
+    owner, name = find(POINTS[point][0])
+    assert callable(getattr(owner, name))
 
 
 def test_a_child_of_the_nursery_is_a_process_of_its_own(theatre, tmp_path):
