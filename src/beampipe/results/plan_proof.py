@@ -56,12 +56,14 @@ def read_plan_file(
         None if it cannot be read; that and all other contradictions are added to `errors`.
     """
     try:
-        plan = json.loads((run_dir / "plan.json").read_bytes())
+        text = (run_dir / "plan.json").read_bytes()
+        plan = json.loads(text)
         rows = [_read_rows(plan, dataset) for dataset in plan["datasets"]]
         datasets = list(zip(plan["datasets"], rows, strict=True))
         if (plan["format"], plan["version"]) != _FORMAT:
             errors.append(f"plan.json: {plan['format']!r} {plan['version']!r} is not known here")
             return None
+        _check_bytes(text, run, errors)
         _check_digest(datasets, run, errors, notes)
         return tuple(_read_dataset(dataset, rows, errors) for dataset, rows in datasets)
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
@@ -72,6 +74,13 @@ def read_plan_file(
 
 def _read_rows(plan: Mapping[str, Any], dataset: Mapping[str, Any]) -> list[dict[str, Any]]:
     return [dict(zip(plan["columns"], row, strict=True)) for row in dataset["files"]]
+
+
+def _check_bytes(text: bytes, run: Mapping[str, Any], errors: list[str]) -> None:
+    digests = run.get("sha256", {})
+    expected = digests.get("plan.json") if isinstance(digests, dict) else None
+    if expected is not None and hashlib.sha256(text).hexdigest() != expected:
+        errors.append("plan.json was changed or damaged since the run began")
 
 
 def _check_digest(

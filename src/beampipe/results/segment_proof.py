@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
+import lzma
 import re
 import struct
 import zipfile
@@ -20,6 +22,7 @@ _NAME = re.compile(r"[0-9]+\.zip")
 _TORN = (
     zipfile.BadZipFile,
     zlib.error,
+    lzma.LZMAError,
     struct.error,
     OSError,
     EOFError,
@@ -91,24 +94,34 @@ class SegmentFile:
 
 
 def read_segment_files(run_dir: Path, run_id: str) -> Iterator[SegmentFile]:
-    """Go through everything that has a segment's name, in its order."""
-    folder = run_dir / "segments"
-    for path in sorted(folder.glob("*.zip")):
+    """Go through everything that has a segment's name, in its order.
+
+    Raises
+    ------
+    OSError
+        There is no telling what is there.
+    """
+    # In this order: a mark is made before anything is committed in place of what it voids.
+    paths = sorted((run_dir / "segments").iterdir())
+    claims = {entry.name for entry in (run_dir / "claims").iterdir()}
+    for path in paths:
         if _NAME.fullmatch(path.name):
-            yield _examine(path, run_dir / "claims", run_id)
+            yield _examine(path, claims, run_id)
 
 
-def _examine(path: Path, claims: Path, run_id: str) -> SegmentFile:
-    if (claims / f"{path.stem}.void").exists():
+def _examine(path: Path, claims: set[str], run_id: str) -> SegmentFile:
+    if f"{path.stem}.void" in claims:
         return SegmentFile(path.name, ignored="it is marked void")
-    if not (claims / path.stem).exists():
+    if path.stem not in claims:
         return SegmentFile(path.name, ignored="nobody claimed it")
     try:
         manifest, members = _read_zip(path)
         ignored = _why_ignored(path, manifest, members, run_id)
-    except PermissionError as error:
-        return SegmentFile(path.name, error=f"it cannot be read: {error.strerror}")
     except _TORN as error:
+        # A place in the file that cannot be gone to is wrong bytes too; anything else that
+        # the file system says means that nobody knows what is in there.
+        if isinstance(error, OSError) and error.errno not in {None, errno.EINVAL}:
+            return SegmentFile(path.name, error=f"it cannot be read: {error.strerror}")
         return SegmentFile(path.name, ignored=f"it is torn ({type(error).__name__}: {error})")
     if ignored:
         return SegmentFile(path.name, ignored=ignored)

@@ -17,6 +17,7 @@ from typing import Any
 from beampipe.errors import NotARunError, RunFormatError
 from beampipe.results.intervals import count, find_overlap, subtract, unite
 from beampipe.results.plan_proof import PlannedDataset, PlannedFile, read_plan_file
+from beampipe.results.seals import read_sealed
 from beampipe.results.segment_proof import DoneRange, SegmentFile, read_segment_files
 
 _RUN = ("beampipe-run", 1)
@@ -174,7 +175,7 @@ def verify_run(run_dir: str | Path) -> Verification:
     run = _read_run(run_dir)
     findings = _Findings()
     plan = read_plan_file(run_dir, run, findings.errors, findings.notes)
-    segments = list(read_segment_files(run_dir, run["run_id"]))
+    segments = _read_segments(run_dir, run["run_id"], findings)
     findings.notes += [f"segment {one.name}: {one.ignored}" for one in segments if one.ignored]
     findings.errors += [f"segment {one.name}: {one.error}" for one in segments if one.error]
     counted = [one for one in segments if one.counts]
@@ -198,11 +199,22 @@ def verify_run(run_dir: str | Path) -> Verification:
 # -- reading ----------------------------------------------------------------
 
 
+def _read_segments(run_dir: Path, run_id: str, findings: _Findings) -> list[SegmentFile]:
+    try:
+        return list(read_segment_files(run_dir, run_id))
+    except OSError as error:
+        findings.errors.append(f"the segments cannot be listed ({error})")
+        return []
+
+
 def _read_run(run_dir: Path) -> dict[str, Any]:
     try:
-        run = json.loads((run_dir / "run.json").read_bytes())
+        text = (run_dir / "run.json").read_bytes()
+        run = json.loads(text)
         found = (run["format"], run["version"])
         run["run_id"] = str(run["run_id"])
+        if found == _RUN:  # another version may have other seals
+            read_sealed(text)
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise NotARunError(
             f"{run_dir} is not a run.",
@@ -221,7 +233,7 @@ def _read_run(run_dir: Path) -> dict[str, Any]:
 
 def _read_outcome(run_dir: Path, findings: _Findings) -> dict[str, Any]:
     try:
-        outcome = dict(json.loads((run_dir / "outcome.json").read_bytes()))
+        outcome = read_sealed((run_dir / "outcome.json").read_bytes())
     except FileNotFoundError:
         findings.notes.append("there is no outcome.json: the run has not ended, or was killed")
         return {}
