@@ -120,8 +120,9 @@ def read_summary(run_dir: Path) -> RunSummary:
     directory, run = open_run_directory(run_dir)
     outcome = read_outcome(directory)
     accounting = _read_accounting(outcome)
+    segments: list[Segment] = []
     if accounting is None:
-        segments = read_segments(directory, run["run_id"])
+        segments = list(read_segments(directory, run["run_id"]))
         tally = tally_manifests(segment.manifest for segment in segments)
         accounting = account(read_plan(directory, run), tally)
     return RunSummary(
@@ -129,7 +130,7 @@ def read_summary(run_dir: Path) -> RunSummary:
         run_id=run["run_id"],
         name=run["name"],
         created=run["created"],
-        status=_status(directory, outcome, accounting),
+        status=_status(directory, outcome, accounting, segments),
         accounting=accounting,
         metrics=outcome.get("metrics", {}),
         provenance=run.get("provenance", {}),
@@ -178,11 +179,18 @@ def _read_accounting(outcome: Mapping[str, Any]) -> Accounting | None:
         return None
 
 
-def _status(directory: RunDirectory, outcome: Mapping[str, Any], accounting: Accounting) -> str:
+def _status(
+    directory: RunDirectory,
+    outcome: Mapping[str, Any],
+    accounting: Accounting,
+    segments: list[Segment],
+) -> str:
     if is_held(directory):
         return "running"
+    # The ledger has the last word, also where how the run ended was not, or is not, written down.
+    if not outcome and accounting.is_complete and _is_summed_up(directory, segments):
+        return "complete"
     status = str(outcome.get("status", "interrupted"))
-    # The ledger has the last word.
     return "incomplete" if status == "complete" and not accounting.is_complete else status
 
 
@@ -238,7 +246,7 @@ def read_record(
         run_id=run["run_id"],
         name=run["name"],
         created=run["created"],
-        status=_status(directory, outcome, accounting),
+        status=_status(directory, outcome, accounting, segments),
         output=values[0],
         by_dataset=values[1],
         accounting=accounting,
@@ -315,8 +323,7 @@ def _read_result(
     try:
         with zipfile.ZipFile(directory.result_file) as archive:
             index = json.loads(archive.read("index.json"))
-            kind = (index["format"], index["version"], index["fingerprint"])
-            if kind != (RESULT_FORMAT, RESULT_VERSION, _fingerprint(segments)):
+            if not _is_index_of(index, segments):
                 return None
             by_dataset = {
                 name: read_value(archive, f"by_dataset/{number}", trust=trust)
@@ -327,3 +334,17 @@ def _read_result(
         raise
     except (OSError, *TORN):
         return None
+
+
+def _is_summed_up(directory: RunDirectory, segments: list[Segment]) -> bool:
+    """Whether a driver came as far as to keep the sum of exactly these segments."""
+    try:
+        with zipfile.ZipFile(directory.result_file) as archive:
+            return _is_index_of(json.loads(archive.read("index.json")), segments)
+    except (OSError, *TORN):
+        return False
+
+
+def _is_index_of(index: Mapping[str, Any], segments: list[Segment]) -> bool:
+    kind = (index["format"], index["version"], index["fingerprint"])
+    return kind == (RESULT_FORMAT, RESULT_VERSION, _fingerprint(segments))
