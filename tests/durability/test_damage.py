@@ -1,4 +1,4 @@
-"""Every file of a run cut short at every byte, and bytes in it changed: noticed, never miscounted."""
+"""Every file of a run cut short at every byte, and bytes in it changed: never counted wrong."""
 
 import os
 import random
@@ -11,14 +11,13 @@ from tests.durability.small_run import (
     EXPECTED,
     RUN_ID,
     check_exact,
-    counted_chunks,
     lay_out_small_run,
     make_partial,
     work,
     write_source,
 )
 
-from beampipe.errors import NotARunError, RunFormatError
+from beampipe.errors import LedgerError, NotARunError, RunFormatError
 from beampipe.execution.lease import Lease
 from beampipe.execution.ledger import Ledger
 from beampipe.execution.record_reader import read_record, read_summary
@@ -35,8 +34,11 @@ KINDS = {
     "lease": "lease.json",
     "outcome": "outcome.json",
     "result": "result.zip",
+    "run": "run.json",
+    "plan": "plan.json",
 }
-WRITTEN_ONCE = {"run": "run.json", "plan": "plan.json"}
+# Without a mark that is gone from the disk the same events are there twice, and that is refused.
+MAY_REFUSE = {"run", "plan", "void mark"}
 
 
 @pytest.fixture
@@ -77,25 +79,35 @@ def run(memory, source):
     return path
 
 
-def check_noticed(path, *, is_once):
+def check_noticed(path, kind):
     """It is read for what it is, or refused with a reason; never with a traceback."""
+    if kind in MAY_REFUSE and refused(read_record, path):
+        # What is in the outcome is sealed, so it may be told without the plan.
+        assert refused(read_summary, path) or (
+            read_summary(path).accounting.events_processed == EXPECTED["n"]
+        )
+        return
+    record = read_record(path)
+    read_summary(path)
+    events = record.output["n"]
+    assert events == 10 * record.output["which"].bit_count() == record.accounting.events_processed
+    assert (record.status == "complete") <= (record.output == EXPECTED)
+    proof = verify_run(path)
+    assert sum(one.events_processed for one in proof.datasets) == events
+    if record.output != EXPECTED:  # a segment, or its claim: the outcome said more
+        assert kind in {"segment", "adopted segment", "claim"}
+        assert "outcome.json says" in proof.errors[0]
+    elif not proof.is_proved:
+        assert kind == "outcome"
+        assert "outcome.json cannot be read" in proof.errors[0]
+
+
+def refused(read, path) -> bool:
     try:
-        record, chunks = counted_chunks(path)
-    except (NotARunError, RunFormatError) as error:
-        assert is_once
-        assert error.why
-        with pytest.raises((NotARunError, RunFormatError)):
-            read_summary(path)
-        return
-    except AssertionError:
-        # The proof may be refused (`outcome.json` is damaged): then the sums are right all the
-        # same, and the verdict names the file.
-        proof = verify_run(path)
-        assert "outcome.json" in proof.errors[0]
-        record = read_record(path)
-        assert record.output == EXPECTED
-        return
-    assert record.output == EXPECTED or len(chunks) < 8
+        read(path)
+    except (NotARunError, RunFormatError, LedgerError) as error:
+        return bool(error.why)
+    return False
 
 
 def damaged(path, *, n_flips):
@@ -119,17 +131,16 @@ def damaged(path, *, n_flips):
     path.write_bytes(data)
 
 
-@pytest.mark.parametrize("kind", [*KINDS, *WRITTEN_ONCE])
+@pytest.mark.parametrize("kind", KINDS)
 def test_damage_anywhere_is_noticed_and_nothing_is_counted_wrong(run, source, kind):
-    names = KINDS | WRITTEN_ONCE
-    path = run / names[kind]
+    path = run / KINDS[kind]
+    if kind == "last claim":
+        path = max((run / "claims").glob("[0-9]" * 6))
     assert path.exists()
-    number = 0
-    for how in damaged(path, n_flips=200):
-        number += 1
+    for number, how in enumerate(damaged(path, n_flips=100)):
         try:
-            check_noticed(run, is_once=kind in WRITTEN_ONCE)
-            if kind not in WRITTEN_ONCE and number % 97 == 0:
+            check_noticed(run, kind)
+            if kind not in MAY_REFUSE and number % 97 == 0:
                 copy = run.with_name("copy")
                 shutil.copytree(run, copy)
                 (copy / "lease.json").unlink(missing_ok=True)
@@ -137,6 +148,21 @@ def test_damage_anywhere_is_noticed_and_nothing_is_counted_wrong(run, source, ki
                 check_exact(copy)
                 shutil.rmtree(copy)
         except BaseException as error:
-            error.add_note(f"{names[kind]} {how}")
+            error.add_note(f"{path.name} {how}")
             raise
     check_exact(run)
+
+
+def test_every_way_of_packing_that_a_damaged_directory_may_name_is_survived(run, source):
+    """Seen: byte 14 there means LZMA, whose error `beampipe verify` did not know."""
+    path = run / KINDS["segment"]
+    data = bytearray(path.read_bytes())
+    places = [place for place in range(len(data)) if data[place : place + 4] == b"PK\1\2"]
+    assert places
+    for place in places:
+        for method in range(256):
+            changed = bytearray(data)
+            changed[place + 10] = method
+            changed[data.find(b"PK\3\4") + 8] = method
+            path.write_bytes(changed)
+            check_noticed(run, "segment")
