@@ -25,9 +25,7 @@ from beampipe.errors import (
 )
 from beampipe.execution import bundles as module
 from beampipe.execution.bundles import Bundle, RunContext, Trail, run_bundle
-from beampipe.execution.failures import describe_failure
 from beampipe.execution.manifest import Manifest
-from beampipe.execution.output_ties import check_can_travel
 from beampipe.execution.processors import Processor
 from beampipe.reading import reader as reading
 
@@ -452,17 +450,6 @@ def test_chunks_that_were_given_up_are_failures_of_the_bundle(
     assert partial.value == 75
 
 
-def test_a_failure_without_data_or_worker(make_bundle):
-    failure = describe_failure(
-        make_bundle(2).chunks[0], ValueError("x"), worker="tcp://a", attempt=3
-    )
-    assert (failure.start, failure.stop) == (50, 75)
-    assert (failure.worker, failure.attempt) == ("tcp://a", 3)
-    assert (failure.kind, failure.rule) == ("processor", "anything-else")
-    assert failure.why
-    assert failure.fix
-
-
 # -- with real files ------------------------------------------------------------------------
 
 
@@ -555,36 +542,6 @@ def test_a_file_that_went_away_and_one_that_was_replaced(
     path.write_bytes(files[0].read_bytes())
     os.utime(path)
     assert run_bundle(context, bundle).value == {"n": 300}
-
-
-class Stubborn:
-    """Can be added, and cannot be pickled."""
-
-    def __init__(self):
-        self.lock = threading.Lock()
-
-    def __add__(self, other):
-        return self
-
-
-@pytest.mark.parametrize("wrap", [lambda x: {"a": {"b": x}}, lambda x: {"a": {"b": [x]}}])
-def test_an_output_that_cannot_leave_the_worker_is_named_there(wrap):
-    with pytest.raises(ProcessorOutputError, match=r'output\["a"\]\["b"\]') as caught:
-        check_can_travel(wrap(Stubborn()))
-    assert "lock" in caught.value.why
-
-
-def test_what_can_travel_is_let_through():
-    check_can_travel(
-        {
-            "h": hist.Hist.new.Reg(2, 0, 1).Double(),
-            "n": 1,
-            "x": np.zeros(3),
-            "s": {1, 2},
-            "t": ("a", None),
-            "f": np.float32(1),
-        }
-    )
 
 
 def test_a_thread_that_ends_closes_its_trees(monkeypatch):
