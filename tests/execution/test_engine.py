@@ -250,3 +250,44 @@ def test_the_context_holds_what_workers_need(new_job):
     assert schema is None
     assert job.context.metadata == {"data": {}}
     assert load_job(job.directory.path).context.digest == job.context.digest
+
+
+def test_what_passes_is_tried_again_and_told_also_after_a_resume(new_job, tmp_path, monkeypatch):
+    from beampipe.execution import retries
+
+    monkeypatch.setattr(retries.RetryPolicy, "wait_s", lambda *_: 0.0)
+    folder = tmp_path / "tries"
+    folder.mkdir()
+
+    def flaky(events):
+        start = events.metadata["entrystart"]
+        place = folder / f"{events.metadata['fileuuid']}-{start}"
+        n_before = len(place.read_text()) if place.exists() else 0
+        place.write_text("x" * (n_before + 1))
+        if start == 50 and n_before < 2:
+            raise ConnectionResetError("a line went down")
+        if start == 100 and n_before < 4:
+            raise TimeoutError("nobody answers")
+        return {"n": len(events)}
+
+    job = new_job(flaky)
+    record = start(job)
+    assert record.metrics["retries"] == 2 * 2 + 2 * 3
+    assert record.output == {"n": 700}
+    assert {failure.kind for failure in record.failures} == {"transient"}
+    assert {failure.attempt for failure in record.failures} == {4}
+    assert {entry["what"] for entry in record.incidents} >= {"retry"}
+    n_before = len(record.incidents)
+    record = start(load_job(job.directory.path))
+    assert record.output == {"n": 800}
+    assert len(record.incidents) == n_before
+
+
+def sum_of_thirds(events):
+    return {"x": sum(1 / (3 + float(met)) for met in events.MET_pt)}
+
+
+def test_a_reproducible_run_says_so(new_job):
+    record = start(new_job(sum_of_thirds), DriverOptions(reproducible=True))
+    assert record.metrics["reproducible"] is True
+    assert record.metrics["reproducible_why"] == ""

@@ -38,6 +38,7 @@ from beampipe.execution.record import RunRecord
 from beampipe.execution.record_reader import (
     add_datasets,
     is_own_directory,
+    read_incidents,
     read_plan,
     read_record,
     write_result,
@@ -54,6 +55,7 @@ from beampipe.execution.storage import dump_sealed, storage_errors, write_atomic
 from beampipe.execution.strikes import stopped_on_errors
 from beampipe.execution.summing import sum_segments, why_not_reproducible
 
+_INCIDENTS = 500  # of all drivers of a run
 WORKER_STAGES = ("open", "read", "process", "add")
 DRIVER_STAGES = ("pull", "commit")
 
@@ -318,7 +320,7 @@ def _describe_course(job: Job, driver: Driver, pool: Pool, clock: _Clock) -> dic
     return {
         "wall_s": metrics["wall_s"],
         "metrics": metrics,
-        "incidents": driver.incidents.to_json(),
+        "incidents": [*read_incidents(job.directory), *driver.incidents.to_json()][-_INCIDENTS:],
     }
 
 

@@ -96,12 +96,21 @@ def read_plan(directory: RunDirectory, run: Mapping[str, Any]) -> Plan:
         ) from error
 
 
-def read_outcome(directory: RunDirectory) -> dict[str, Any]:
-    """What the last driver left; empty while it is at work, or when it was killed."""
+def read_incidents(directory: RunDirectory) -> tuple[Mapping[str, Any], ...]:
+    """What earlier drivers wrote down of what went wrong and was got over."""
+    return _read_incidents(_load_outcome(directory))
+
+
+def _load_outcome(directory: RunDirectory) -> dict[str, Any]:
     try:
-        outcome = load_sealed(directory.outcome_file.read_bytes())
+        return load_sealed(directory.outcome_file.read_bytes())
     except (OSError, ValueError):
         return {}
+
+
+def read_outcome(directory: RunDirectory) -> dict[str, Any]:
+    """What the last driver left; empty while it is at work, or when it was killed."""
+    outcome = _load_outcome(directory)
     if outcome.get("driver") != last_driver(directory):
         return {}  # of an earlier driver, and the ledger went on since
     return outcome
