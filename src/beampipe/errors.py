@@ -330,6 +330,12 @@ class RunHeldError(ExecutionError, RuntimeError):
     code = "run-held"
 
 
+class RunChangedError(ExecutionError, ValueError):
+    """Code, versions, inputs or files are not what they were when the run began."""
+
+    code = "run-changed"
+
+
 class RunStorageError(ExecutionError, OSError):
     """The run directory cannot be written: full disk, no permission."""
 

@@ -25,6 +25,16 @@ from beampipe.cli.run_output import finish_run
     help="What failing chunks do [default: as the run began].",
 )
 @max_failed_option("as the run began")
+@click.option(
+    "--accept-changes",
+    is_flag=True,
+    help="Go on although code, versions, inputs or files have changed; the result says so.",
+)
+@click.option(
+    "--chunksize",
+    type=click.IntRange(1),
+    help="Refused unless it is what the run began with.",
+)
 @json_option
 @quiet_option
 def command(
@@ -33,6 +43,8 @@ def command(
     workers: int | None,
     on_error: str | None,
     max_failed: str | None,
+    accept_changes: bool,
+    chunksize: int | None,
     as_json: bool,
     quiet: bool,
 ) -> None:
@@ -46,7 +58,13 @@ def command(
         from beampipe.runs.resume import resume
 
         return resume(
-            run, workers=workers, on_error=on_error, max_failed=max_failed, progress=not quiet
+            run,
+            workers=workers,
+            on_error=on_error,
+            max_failed=max_failed,
+            accept_changes=accept_changes,
+            chunksize=chunksize,
+            progress=not quiet,
         )
 
     finish_run(go, as_json=as_json, quiet=quiet)

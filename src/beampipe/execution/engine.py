@@ -28,6 +28,7 @@ from beampipe.execution.accounting import account, list_failures, tally_manifest
 from beampipe.execution.assembly import assemble_driver, make_budget
 from beampipe.execution.bundles import RunContext
 from beampipe.execution.driver import Driver, DriverOptions
+from beampipe.execution.history import ACCEPTED, read_history
 from beampipe.execution.ledger import Ledger
 from beampipe.execution.own_code import users_code_importable
 from beampipe.execution.pool import Pool
@@ -149,9 +150,14 @@ def load_job(path: Path) -> Job:
 
 
 def _load_context(directory: RunDirectory, run: Mapping[str, Any]) -> RunContext:
-    with storage_errors(directory.processor_file, verb="read"):
-        packed = directory.processor_file.read_bytes()
-    check_member(run, directory.processor_file, packed)  # before anything in it is believed
+    path = directory.processor_file
+    for entry in read_history(directory.path):
+        if entry.get("what") == ACCEPTED and entry.get("processor"):
+            path = directory.path / Path(entry["processor"]).name
+            run = {"sha256": {path.name: entry["sha256"]}}
+    with storage_errors(path, verb="read"):
+        packed = path.read_bytes()
+    check_member(run, path, packed)  # before anything in it is believed
     context: RunContext = cloudpickle.loads(packed)
     return context
 

@@ -44,6 +44,8 @@ class Processor:
         The file it came from, or empty.
     params : dict
         Keyword arguments that are bound to it.
+    is_made_here : bool
+        Whether it is an instance that was made of a class, with `params`.
     """
 
     target: Any
@@ -51,6 +53,7 @@ class Processor:
     source: str = ""
     origin: str = ""
     params: Mapping[str, Any] = field(default_factory=dict)
+    is_made_here: bool = False
 
     def process(self, events: Any) -> Any:
         """Call it on the events of one chunk."""
@@ -100,6 +103,7 @@ def load_processor(given: Any, params: Mapping[str, Any] | None = None) -> Proce
     target = find_named(given) if isinstance(given, (str, Path)) else given
     name = _name_of(target)
     source, origin = _read_source(target)
+    is_class = isinstance(target, type)
     if isinstance(target, type):
         target = _construct(target, params)
     elif has_process(target):
@@ -120,7 +124,7 @@ def load_processor(given: Any, params: Mapping[str, Any] | None = None) -> Proce
             "`process`",
             fix="give a function of events, or a coffea ProcessorABC",
         )
-    return Processor(target, name, source, origin, params)
+    return Processor(target, name, source, origin, params, is_class)
 
 
 def _name_of(target: Any) -> str:

@@ -70,6 +70,7 @@ def is_own_directory(path: Path) -> bool:
     """
     directory = RunDirectory(path)
     parts = [path, directory.segments, directory.processor_file, directory.result_file]
+    parts += path.glob("processor-*.pkl")
     parts += directory.segments.glob("*.zip")
     return all(map(is_own, parts))
 

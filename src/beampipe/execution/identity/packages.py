@@ -13,7 +13,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from beampipe.execution.identity.model import Part, combine
+from beampipe.execution.identity.model import Identity, Part, combine
 from beampipe.execution.own_code import is_installed
 
 ALWAYS = (
@@ -93,6 +93,30 @@ def describe_packages(modules: Iterable[str]) -> dict[str, Part]:
         if not _distributions(module):
             parts[f"module {module} (no version)"] = Part(_digest_files(module))
     return parts
+
+
+def refresh_versions(before: Identity, inputs: Identity) -> Identity:
+    """What an identity is now, as far as that follows without its code.
+
+    Parameters
+    ----------
+    before : Identity
+        As it was.
+    inputs : Identity
+        That of nothing but the declared inputs as they are now.
+    """
+    known = describe_packages(())
+    parts = {}
+    for name, part in before.parts.items():
+        kind, _, distribution = name.partition(" ")
+        if name in known:
+            parts[name] = known[name]
+        elif kind == "package":
+            parts[name] = _part(_version(distribution) or "")
+        elif kind != "input":
+            parts[name] = part
+    parts |= {name: part for name, part in inputs.parts.items() if name.startswith("input ")}
+    return Identity(parts, before.unhashable, before.datasets, before.module)
 
 
 def _part(version: str) -> Part:
