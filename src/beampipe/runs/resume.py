@@ -11,7 +11,8 @@ from beampipe.datasets.metadata_cache import MetadataCache
 from beampipe.datasets.model import FilePlan
 from beampipe.errors import RunChangedError
 from beampipe.execution.accounting import tally_manifests
-from beampipe.execution.engine import Job, load_job, missing_chunks
+from beampipe.execution.assembly import missing_chunks
+from beampipe.execution.engine import Job, load_job
 from beampipe.execution.lease import check_lease
 from beampipe.execution.ledger import read_segments
 from beampipe.execution.record_reader import read_summary
