@@ -42,7 +42,8 @@ def list_runs(root: Path | None = None) -> Iterator[Path]:
     root = run_root() if root is None else root
     if not root.is_dir():
         return
-    found = (path.parent for path in root.glob("*/run.json"))
+    # One with a dot is being removed.
+    found = (path.parent for path in root.glob("[!.]*/run.json"))
     yield from sorted(found, key=lambda path: ((path / "run.json").stat().st_mtime, path.name))
 
 
