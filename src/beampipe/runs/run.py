@@ -6,7 +6,7 @@ import contextlib
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -346,7 +346,7 @@ def _drive(
         pool, dashboard = stack.enter_context(
             open_pool(
                 client,
-                job.context,
+                replace(job.context, error_rules=options.settings.error_rules),
                 workers=options.workers,
                 memory_limit=options.settings.memory_limit,
             )
