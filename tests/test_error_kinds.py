@@ -516,7 +516,6 @@ def test_workers_that_died(error):
 
 
 @provokes("killed-worker")
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # Dask's socket
 def test_a_task_that_dask_gave_up():
     import dask
     from distributed import Client, LocalCluster
@@ -524,7 +523,9 @@ def test_a_task_that_dask_gave_up():
 
     with (
         dask.config.set({"distributed.scheduler.allowed-failures": 0}),
-        LocalCluster(n_workers=1, threads_per_worker=1, dashboard_address=None) as cluster,
+        LocalCluster(
+            n_workers=1, threads_per_worker=1, dashboard_address=":0", silence_logs=50
+        ) as cluster,
         Client(cluster) as client,
     ):
         future = client.submit(os._exit, 1)

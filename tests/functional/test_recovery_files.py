@@ -27,7 +27,9 @@ def write(path, events=EVENTS, **options):
 def cluster():
     """Two workers, each a process of its own."""
     with (
-        LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as cluster,
+        LocalCluster(
+            n_workers=2, threads_per_worker=1, dashboard_address=":0", silence_logs=50
+        ) as cluster,
         Client(cluster) as client,
     ):
         yield client
@@ -187,7 +189,7 @@ def served(tmp_path, monkeypatch):
 def test_a_server_that_fails_in_passing_costs_tries_and_no_events(
     served, client, fault, before_reading
 ):
-    faults = [fault] * 3
+    faults = [fault] * 2
 
     def get_into_trouble():
         served.fault = lambda *_: faults.pop() if faults else None
