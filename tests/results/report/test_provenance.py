@@ -20,3 +20,20 @@ def test_known_things_are_first_nested_ones_flat_and_empty_ones_left_out():
         ("Parameters: nested: a", "1, 2"),
         ("Host name", "node1"),
     ]
+
+
+def test_what_was_compared_is_told_in_one_line():
+    identity = {
+        "rule": 1,
+        "digest": "ab",
+        "parts": {
+            "constant CUT": {"digest": "0123456789", "value": "20"},
+            "function f": {"digest": "abcdef0123"},
+        },
+        "unhashable": {"constant LOCK": "a lock"},
+        "datasets": {"DY": "1"},
+    }
+    lines = dict(flatten_provenance({"processor": "f", "identity": identity}))
+    assert lines["Identity"] == "ab"
+    assert lines["Compared"] == "constant CUT = 20, function f abcdef01"
+    assert lines["Could not be compared"] == "constant LOCK (a lock)"
