@@ -93,7 +93,7 @@ def work(path: Path, source: Path, promise: Callable[[str], None] = lambda _: No
                 promise(f"{dataset}/{k}")
         ledger.confirm()
         status = _finish(job, ledger, DriverOptions())
-        write_outcome(job, ledger, before, status=status, metrics={"wall_s": 0.0})
+        write_outcome(job, ledger, before, status=status, course={"wall_s": 0.0})
         promise("complete")
     finally:
         ledger.release()

@@ -40,6 +40,8 @@ KINDS = {
 # Without a mark that is gone from the disk the same events are there twice, and that is refused.
 MAY_REFUSE = {"run", "plan", "void mark"}
 
+pytestmark = pytest.mark.timeout(600)  # thousands of states, on a machine that may be busy
+
 
 @pytest.fixture
 def source(tmp_path):
@@ -153,16 +155,15 @@ def test_damage_anywhere_is_noticed_and_nothing_is_counted_wrong(run, source, ki
     check_exact(run)
 
 
-def test_every_way_of_packing_that_a_damaged_directory_may_name_is_survived(run, source):
-    """Seen: byte 14 there means LZMA, whose error `beampipe verify` did not know."""
+@pytest.mark.parametrize("method", range(16))
+def test_a_member_that_says_it_is_packed_in_another_way_is_survived(run, method):
+    """Seen: with wrong bytes that called themselves LZMA, `beampipe verify` gave a traceback."""
     path = run / KINDS["segment"]
     data = bytearray(path.read_bytes())
-    places = [place for place in range(len(data)) if data[place : place + 4] == b"PK\1\2"]
-    assert places
-    for place in places:
-        for method in range(256):
-            changed = bytearray(data)
-            changed[place + 10] = method
-            changed[data.find(b"PK\3\4") + 8] = method
-            path.write_bytes(changed)
-            check_noticed(run, "segment")
+    place = data.find(b"PK\1\2")
+    data[place + 10] = method
+    begin = data.find(b"value/value.json") + len("value/value.json")
+    for content in (b"", b"\x09\x04\x05\x00" + b"\xff" * 60, b"BZh9" + b"\xff" * 60):
+        data[begin : begin + len(content)] = content
+        path.write_bytes(data)
+        check_noticed(run, "segment")

@@ -13,6 +13,10 @@ import pytest
 PROJECT = Path(__file__).resolve().parents[2]
 
 
+pytestmark = pytest.mark.timeout(600)  # hundreds of processes, on a machine that may be busy
+SHARDS = 3
+
+
 @pytest.fixture
 def memory(tmp_path):
     base = Path("/dev/shm")
@@ -35,15 +39,17 @@ def tell(how, memory, first, step):
     return [json.loads(line) for line in done.stdout.splitlines()]
 
 
-def test_killed_before_every_operation_a_run_is_finished_by_another_process(memory):
-    told = tell("kill", memory, 0, 1)
-    assert len(told) > 120
+@pytest.mark.parametrize("first", range(SHARDS))
+def test_killed_before_every_operation_a_run_is_finished_by_another_process(memory, first):
+    told = tell("kill", memory, first, SHARDS)
+    assert len(told) > 40
     assert [(one["at"], one["log"]) for one in told if one["code"]] == []
 
 
-def test_stopped_before_every_operation_a_driver_is_fenced_when_it_wakes_up(memory):
-    told = tell("stop", memory, 0, 1)
-    assert len(told) > 80
+@pytest.mark.parametrize("first", range(SHARDS))
+def test_stopped_before_every_operation_a_driver_is_fenced_when_it_wakes_up(memory, first):
+    told = tell("stop", memory, first, SHARDS)
+    assert len(told) > 30
     assert [one["errors"] for one in told if one["errors"]] == []
     # Whatever it did then, all is there, once; and going on gives the whole result.
     assert {(one["n_chunks"], one["third"]) for one in told} == {(8, 0)}
@@ -55,7 +61,7 @@ def test_stopped_before_every_operation_a_driver_is_fenced_when_it_wakes_up(memo
             assert not one["is_complete"]
     held = [one["at"] for one in told if one["code"] == 3]
     # Only one that had nothing left to do but to write down how it ended gets through.
-    assert held == list(range(len(held)))
-    assert len(told) - len(held) < 10
+    assert held == [one["at"] for one in told][: len(held)]
+    assert len(told) - len(held) < 4
     # It may have written its outcome over that of the other; the ledger has the last word.
     assert {one["status"] for one in told} == {"complete"}
