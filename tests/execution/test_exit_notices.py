@@ -45,6 +45,8 @@ class FakeNanny:
 
     def __init__(self):
         self.told = []
+        self.status = Status.running
+        self.worker_address = None  # so a nanny that closes has nobody to ask
         self.start_worker("tcp://a:1")
         self.memory_manager = SimpleNamespace(memory_limit=1000, _last_terminated_pid=-1)
 
@@ -71,7 +73,7 @@ def watch(story):
         try:
             await story(nanny)
         finally:
-            plugin.teardown(nanny)
+            await plugin.teardown(nanny)
 
     asyncio.run(run())
 

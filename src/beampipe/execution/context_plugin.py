@@ -12,6 +12,7 @@ from distributed.diagnostics.plugin import WorkerPlugin
 from beampipe.errors import WorkersLostError
 from beampipe.execution.breadcrumbs import CrumbFile, open_crumbs
 from beampipe.execution.bundles import Bundle, RunContext, Trail, run_bundle
+from beampipe.execution.handover import Budget, Departure, leave_departure, watch_departure
 from beampipe.execution.partials import Partial
 
 if TYPE_CHECKING:
@@ -35,13 +36,16 @@ class ContextPlugin(WorkerPlugin):
         self.context = context
         self._crumbs: CrumbFile | None = None
         self._lock: threading.Lock | None = None  # made on the worker: it cannot travel
+        self.departure: Departure | None = None
 
-    def setup(self, worker: Worker) -> None:  # noqa: ARG002 (Dask passes it)
+    def setup(self, worker: Worker) -> None:
         """Get ready on a worker."""
         self._lock = threading.Lock()
+        self.departure = watch_departure(worker, str(id(self)))
 
-    def teardown(self, worker: Worker) -> None:  # noqa: ARG002 (Dask passes it)
-        """Take the breadcrumbs away: the run is over, or the worker closes."""
+    def teardown(self, worker: Worker) -> None:
+        """Take away what was there for the run: it is over, or the worker closes."""
+        leave_departure(worker, str(id(self)))
         if self._crumbs is not None:
             self._crumbs.close()
 
@@ -72,11 +76,18 @@ def run_with_plugin(name: str, bundle: Bundle) -> Partial:
             fix="`beampipe resume` the run",
         )
     key = worker.get_current_task()
+    departure = plugin.departure
+    budget = Budget(departure.ends_at) if departure is not None else None
 
     def is_unwanted() -> bool:
-        """Whether the driver has let go: the run was interrupted, or is over."""
+        """Whether the driver has let go (the run is over), or the worker is about to go."""
         task = worker.state.tasks.get(key)
-        return task is None or task.state == "cancelled"
+        if task is None or task.state == "cancelled":
+            return True
+        if departure is None or budget is None:
+            return False
+        return budget.is_over() or departure.is_leaving()
 
-    with plugin.trail(name, worker) as trail:
+    at_work = departure.bundle(key) if departure is not None else contextlib.nullcontext()
+    with at_work, plugin.trail(name, worker) as trail:
         return run_bundle(plugin.context, bundle, is_unwanted=is_unwanted, trail=trail)

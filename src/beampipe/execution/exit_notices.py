@@ -15,6 +15,7 @@ from distributed.core import Status
 from distributed.diagnostics.plugin import NannyPlugin
 
 from beampipe.execution.breadcrumbs import Crumbs, drop_crumbs, read_crumbs
+from beampipe.execution.handover import let_worker_leave
 from beampipe.execution.pool import Crumb
 
 if TYPE_CHECKING:
@@ -61,10 +62,11 @@ class ExitNotices(NannyPlugin):
         """Begin to look."""
         self._task = asyncio.get_running_loop().create_task(self._look(nanny))
 
-    def teardown(self, nanny: Nanny) -> None:  # noqa: ARG002 (Dask passes it)
-        """Look no more."""
+    async def teardown(self, nanny: Nanny) -> None:
+        """Look no more: the run is over, or the nanny closes; then the worker hands over first."""
         if self._task is not None:
             self._task.cancel()
+        await let_worker_leave(nanny)
 
     async def _look(self, nanny: Nanny) -> None:
         watched: _Watched | None = None
