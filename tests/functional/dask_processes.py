@@ -21,6 +21,7 @@ class DaskProcesses:
     def __init__(self, folder: Path, environment=None) -> None:
         self.folder = folder
         self.processes: list[subprocess.Popen] = []
+        self.n_started = 0
         place = ["--host", "127.0.0.1", "--port", "0", "--no-dashboard"]
         self.scheduler = self._start("scheduler", place, environment or {})
 
@@ -39,7 +40,7 @@ class DaskProcesses:
 
     def start_worker(self, *options, environment=None, name=None) -> subprocess.Popen:
         """Start `dask worker`; returns its main process, the nanny's where there is one."""
-        name = name or f"worker-{len(self.processes)}"
+        name = name or f"worker-{self.n_started}"
         address = self.address
         place = ["--local-directory", str(self.folder), "--no-dashboard", "--name", name]
         return self._start("worker", [address, *place, *options], environment or {})
@@ -47,7 +48,8 @@ class DaskProcesses:
     def _start(self, command, options, environment) -> subprocess.Popen:
         if command == "scheduler":
             options = [*options, "--scheduler-file", self.scheduler_file]
-        log = (self.folder / f"{command}-{len(self.processes)}.log").open("w")
+        self.n_started += 1
+        log = (self.folder / f"{command}-{self.n_started}.log").open("w")
         with log:
             process = subprocess.Popen(
                 [sys.executable, "-m", "dask", command, *options],
@@ -61,6 +63,14 @@ class DaskProcesses:
         self.processes.append(process)
         return process
 
+    def end_workers(self) -> None:
+        """Kill what is left of them; the scheduler stays."""
+        for process in reversed(self.processes[1:]):
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+            process.wait(PATIENCE_S)
+        del self.processes[1:]
+
     def logs(self) -> str:
         return "\n".join(
             f"--- {path.name}\n{path.read_text()}" for path in self.folder.glob("*.log")
@@ -70,10 +80,9 @@ class DaskProcesses:
         return self
 
     def __exit__(self, *_):
-        for process in reversed(self.processes):
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGKILL)
-            process.wait(PATIENCE_S)
+        self.end_workers()
+        os.killpg(self.scheduler.pid, signal.SIGKILL)
+        self.scheduler.wait(PATIENCE_S)
 
 
 def worker_pids(client) -> dict[str, int]:

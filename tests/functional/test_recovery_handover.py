@@ -22,10 +22,19 @@ PRELOAD = "beampipe.execution.preload"
 TASKS = 5
 
 
-@pytest.fixture
-def processes(tmp_path):
-    with DaskProcesses(tmp_path) as processes:
+@pytest.fixture(scope="module")
+def scheduler(tmp_path_factory):
+    with DaskProcesses(tmp_path_factory.mktemp("scheduler")) as processes:
         yield processes
+
+
+@pytest.fixture
+def processes(scheduler):
+    """A scheduler, whose workers are the test's own."""
+    yield scheduler
+    scheduler.end_workers()
+    with Client(scheduler.address) as client:
+        wait_until(lambda: not client.nthreads(), "all workers are forgotten")
 
 
 def count(path):
@@ -52,13 +61,16 @@ def wait_for_work_on(pid, path):
 
 def start_two(processes, *options, first=(), environment=None):
     """Two workers of one thread; the first one's main process, address and worker process."""
+    name = f"first-{processes.n_started}"
+    main = processes.start_worker(
+        "--nthreads", "1", *options, *first, environment=environment, name=name
+    )
+    processes.start_worker("--nthreads", "1", *options)
     with Client(processes.address) as client:
-        main = processes.start_worker("--nthreads", "1", *options, *first, environment=environment)
-        client.wait_for_workers(1, timeout=PATIENCE_S)
-        ((address, pid),) = worker_pids(client).items()
-        processes.start_worker("--nthreads", "1", *options)
         client.wait_for_workers(2, timeout=PATIENCE_S)
-    return main, address, pid
+        pids, names = worker_pids(client), client.run(lambda dask_worker: dask_worker.name)
+    (address,) = [address for address in names if names[address] == name]
+    return main, address, pids[address]
 
 
 def listen(client):
@@ -180,29 +192,6 @@ def is_told_to_go(prefix, dask_worker):
     return dask_worker.plugins[prefix].departure.is_leaving()
 
 
-def asks(prefix):
-    """A bundle in all that matters here: it ends when it is told that its worker goes."""
-    worker = get_worker()
-    departure = worker.plugins[prefix].departure
-    end = time.monotonic() + PATIENCE_S
-    while time.monotonic() < end and not departure.is_leaving():
-        time.sleep(0.05)
-    return "handed back" if departure.is_leaving() else "went on"
-
-
-@pytest.mark.parametrize("nanny", [True, False])
-def test_a_bundle_is_told_that_its_worker_goes(processes, nanny):
-    main, address, _ = start_two(processes, *([] if nanny else ["--no-nanny"]))
-    with Client(processes.address) as client:
-        watch = listen(client)
-        future = client.submit(asks, PREFIX, workers=[address], pure=False)
-        wait_until(lambda: client.processing([address])[address], "it has begun")
-        os.kill(main.pid, signal.SIGTERM)
-        assert future.result(timeout=PATIENCE_S) == "handed back"
-        assert main.wait(PATIENCE_S) == 0
-        watch.close()
-
-
 def bundle(prefix, path):
     """One that has results on its worker, and ends soon after it is told to go."""
     with Path(path).open("a") as file:
@@ -215,6 +204,23 @@ def bundle(prefix, path):
             time.sleep(0.05)
         time.sleep(0.5)  # the chunk that it is at
     return "handed back" if departure.is_leaving() else "went on"
+
+
+@pytest.mark.parametrize("nanny", [True, False])
+def test_a_bundle_is_told_that_its_worker_goes(processes, tmp_path, nanny):
+    main, address, pid = start_two(processes, *([] if nanny else ["--no-nanny"]))
+    ran = tmp_path / "ran"
+    with Client(processes.address) as client:
+        watch = listen(client)
+        future = client.submit(
+            bundle, PREFIX, str(ran), workers=[address], allow_other_workers=True, pure=False
+        )
+        wait_for_work_on(pid, ran)
+        os.kill(main.pid, signal.SIGTERM)
+        assert future.result(timeout=PATIENCE_S) == "handed back"
+        assert main.wait(PATIENCE_S) == 0
+        assert (future.result(), count(ran)) == ("handed back", 1)
+        watch.close()
 
 
 def test_a_bundle_on_a_worker_that_a_client_retires_is_not_done_twice(processes, tmp_path):
