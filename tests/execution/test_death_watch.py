@@ -166,6 +166,22 @@ def test_nothing_is_told_after_the_end():
     assert len(watch(story)) == 1
 
 
+def test_a_listener_that_fails_is_told_the_rest(caplog):
+    told = []
+
+    def put(event):
+        told.append(event)
+        raise ValueError("the queue is broken")
+
+    async def story(client, watch, _):
+        client.send("all", removed("beampipe-1-bundle-7"))
+        await until(told, 2)
+
+    watch(story, put=put)
+    assert [type(event) for event in told] == [WorkerDied, DeathReport]
+    assert "could not be told" in caplog.text
+
+
 def test_nannies_of_others_do_not_pile_up(monkeypatch):
     monkeypatch.setattr(death_watch, "_MOST_NOTED", 3)
 

@@ -3,6 +3,7 @@
 Executions are counted for real: every one leaves a line in a file.
 """
 
+import contextlib
 import os
 import signal
 import time
@@ -35,6 +36,8 @@ def processes(scheduler):
     scheduler.end_workers()
     with Client(scheduler.address) as client:
         wait_until(lambda: not client.nthreads(), "all workers are forgotten")
+        with contextlib.suppress(ValueError):  # a test without a run
+            client.unregister_worker_plugin(PREFIX)
 
 
 def count(path):

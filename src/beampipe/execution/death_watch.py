@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import signal
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any
@@ -28,6 +29,8 @@ from beampipe.execution.topics import listen, stop_listening
 
 if TYPE_CHECKING:
     from distributed import Client
+
+logger = logging.getLogger(__name__)
 
 Put = Callable[[WorkerDied | DeathReport], None]
 
@@ -138,8 +141,12 @@ class DeathWatch:
         self._say(DeathReport(worker, begun, seen))
 
     def _say(self, event: WorkerDied | DeathReport) -> None:
-        if not self._is_closed:
+        if self._is_closed:
+            return
+        try:
             self._put(event)
+        except Exception:  # it is told to others as well
+            logger.exception("A worker's death could not be told")
 
     async def _reason_to_go(self, worker: str) -> str | None:
         """Why a worker said that it closes; a dead one said nothing.
@@ -148,8 +155,9 @@ class DeathWatch:
         stopped, or that is restarted, closes in its right mind, and its work is innocent.
         """
         events = await _answer(self._client.get_events(worker)) or ()
-        for _, message in reversed(list(events)):
-            action = message.get("action") if isinstance(message, dict) else None
+        for event in reversed(list(events)):
+            message = event[1] if isinstance(event[1], dict) else {}
+            action = message.get("action")
             if action == "add-worker":
                 return None
             if action == "closing-worker":
