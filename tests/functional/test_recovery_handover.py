@@ -174,8 +174,8 @@ def test_a_worker_whose_time_is_up_goes_before_it(processes, tmp_path, how):
         watch = listen(client)
         futures = []
         while address in client.nthreads():
-            futures.append(client.submit(work, len(futures), str(ran), 0.5, pure=False))
-            time.sleep(0.1)
+            futures.append(client.submit(work, len(futures), str(ran), 0.2, pure=False))
+            time.sleep(0.25)  # two workers do as much
         assert client.gather(futures) == list(range(len(futures)))
         assert main.wait(PATIENCE_S) == 0
         assert count(ran) == len(futures)
