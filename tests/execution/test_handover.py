@@ -148,6 +148,17 @@ def test_results_that_nobody_can_take_are_offered_again_until_they_are_gone():
     play(story)
 
 
+def test_results_that_nobody_can_take_do_not_hold_up_a_cluster_that_closes():
+    async def story(worker):
+        worker.scheduler.takes = False
+        departure = watch_departure(worker, "a run")
+        departure.leave("a test", by=soon() + 3600, closes=True, waits=False)
+        await until(lambda: worker.closed)
+        assert worker.scheduler.asked.count("retire") == 1
+
+    play(story)
+
+
 def test_it_closes_also_where_the_scheduler_is_gone():
     async def story(worker):
         worker.scheduler = None
@@ -160,7 +171,7 @@ def test_it_closes_also_where_the_scheduler_is_gone():
 def test_a_nanny_that_closes_does_the_closing_whoever_was_first():
     async def story(worker):
         watch_departure(worker, "a run").leave("SIGTERM", by=soon(), closes=True)
-        assert begin_to_leave(soon(), worker)
+        assert begin_to_leave(soon(), waits=True, dask_worker=worker)
         await until(lambda: has_left(worker))
         assert not worker.closed
 
@@ -197,7 +208,7 @@ def test_results_are_kept_while_bundles_end_on_a_worker_that_is_retired():
 
 def test_where_nobody_watches_nothing_is_waited_for():
     worker = FakeWorker()
-    assert not begin_to_leave(0.0, worker)
+    assert not begin_to_leave(0.0, waits=True, dask_worker=worker)
     assert has_left(worker)
 
 

@@ -13,6 +13,7 @@ import logging
 import math
 import os
 import signal
+import sys
 import threading
 import time
 import weakref
@@ -141,7 +142,7 @@ class Departure:
 
     # -- going --------------------------------------------------------------------------------
 
-    def leave(self, reason: str, *, by: float, closes: bool) -> None:
+    def leave(self, reason: str, *, by: float, closes: bool, waits: bool = True) -> None:
         """Begin to go; once begun, further calls change little.
 
         Parameters
@@ -152,17 +153,19 @@ class Departure:
             When to go in any case [s since 1970].
         closes : bool
             Whether the worker closes, and its nanny; else the nanny does, which asked.
+        waits : bool
+            Whether results that nobody can take are kept until somebody can, or time is up.
         """
         self._closes_nanny = self._closes_nanny and closes
         if self._task is None:
-            self._task = self._loop.create_task(self._leave(reason, by))
+            self._task = self._loop.create_task(self._leave(reason, by, waits=waits))
 
     @property
     def has_left(self) -> bool:
         """Whether all that could be moved has been."""
         return self._task is not None and self._task.done()
 
-    async def _leave(self, reason: str, by: float) -> None:
+    async def _leave(self, reason: str, by: float, *, waits: bool) -> None:
         worker = self._worker()
         if worker is None or worker.status == Status.closed:
             return
@@ -171,7 +174,7 @@ class Departure:
             if worker.status not in _GOING:
                 worker.status = Status.closing_gracefully
             await _end_tasks(worker, by)
-            await _move_results(worker, by)
+            await _move_results(worker, by, waits=waits)
         if self._closes_nanny:
             # In a task of its own: closing takes our plugins away, and this task is theirs.
             restarts = reason == "lifetime" and bool(worker.lifetime_restart)
@@ -276,7 +279,7 @@ async def _end_tasks(worker: Worker, by: float, keys: frozenset[Any] | None = No
         await asyncio.sleep(_LOOK_EVERY_S)
 
 
-async def _move_results(worker: Worker, by: float) -> None:
+async def _move_results(worker: Worker, by: float, *, waits: bool) -> None:
     """Have the scheduler move results to other workers, as long as there are any."""
     while True:
         left = max(by - time.time(), _ASK_S)
@@ -289,7 +292,7 @@ async def _move_results(worker: Worker, by: float) -> None:
             ),
             left,
         )
-        if gone or not worker.data or time.time() > by:
+        if gone or not worker.data or not waits or time.time() > by:
             return
         # Nobody is there to take them now; a client may, or a worker that is on its way.
         await asyncio.sleep(_MOVE_AGAIN_S)
@@ -365,12 +368,12 @@ class Budget:
 # -- asked by a nanny -----------------------------------------------------------------------------
 
 
-def begin_to_leave(by: float, dask_worker: Worker) -> bool:
+def begin_to_leave(by: float, waits: bool, dask_worker: Worker) -> bool:  # noqa: FBT001 (sent by place)
     """Begin to go because the nanny closes; False where nobody watches (runs on the worker)."""
     departure = _DEPARTURES.get(dask_worker)
     if departure is None:
         return False
-    departure.leave("the nanny closes", by=by, closes=False)
+    departure.leave("the nanny closes", by=by, closes=False, waits=waits)
     return True
 
 
@@ -390,9 +393,11 @@ async def let_worker_leave(nanny: Nanny) -> None:
     if nanny.status != Status.closing or address is None or process is None:
         return
     by = time.time() + _GRACE_S
+    # In the process of a client, a cluster closes all its nannies, and nobody is left to take.
+    waits = "distributed.cli.dask_worker" in sys.modules
     with contextlib.suppress(Exception):  # a worker that does not answer is stopped
         async with nanny.rpc(address) as worker:
-            is_going = await _ask(worker, begin_to_leave, by)
+            is_going = await _ask(worker, begin_to_leave, by, waits)
             while is_going and time.time() < by and process.is_alive():
                 if await _ask(worker, has_left):
                     return
