@@ -17,7 +17,7 @@ _LATER = "try again later with `beampipe resume`, or name a replica on other sto
 _REPLACE = "copy or make the file again, take it out of the fileset, or name a replica"
 _AGAIN = "plan and run again, when nothing changes the files any more"
 _MEND = "look at it with `beampipe reproduce RUN --failure N --pdb`, which runs the chunk here"
-_MEMORY = "give workers more memory (--memory), or take smaller chunks (--chunksize)"
+_MEMORY = "give workers more memory (setting `memory_limit`), or take smaller chunks (--chunksize)"
 
 
 def _errnos(*names: str) -> tuple[int, ...]:
