@@ -4,6 +4,8 @@ import pytest
 from tests.chaos.clusters import BARE, EMBEDDED, NANNY
 from tests.chaos.scenarios import all_scenarios
 
+# They take seconds, and wait for a minute or two where the machine has other things to do.
+pytestmark = pytest.mark.timeout(300)
 SEED = "CI"
 SHORT = (
     ("worker killed", NANNY),
@@ -19,6 +21,7 @@ SHORT = (
     ("Ctrl-C twice", EMBEDDED),
     ("chunk kills its worker", NANNY),
     ("file replaced in mid-run", BARE),
+    ("permission lost in mid-run", BARE),
     ("disk full", BARE),
     ("run directory read-only", BARE),
     ("link cut", BARE),
