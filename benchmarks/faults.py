@@ -12,6 +12,7 @@ import contextlib
 import datetime as dt
 import importlib.metadata
 import os
+import random
 import shutil
 import signal
 import sys
@@ -148,8 +149,9 @@ def out_of_memory(case):
 
 @contextlib.contextmanager
 def transient_errors(case):
-    """A web server that fails two requests of a hundred from the first chunk on."""
+    """A web server that fails one request of twenty from the first chunk on."""
     flaky_server.Handler.folder = case.data
+    flaky_server.Handler.rng = random.Random(7)  # noqa: S311 (chance, no secret)
     server = flaky_server.Server(("127.0.0.1", 0), flaky_server.Handler)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     place = f"http://127.0.0.1:{server.server_port}/"
@@ -161,7 +163,7 @@ def transient_errors(case):
     def begin():
         while case.trace.n_begun() < 1:
             time.sleep(0.02)
-        (case.folder / "rate").write_text("0.02")
+        (case.folder / "rate").write_text("0.05")
 
     threading.Thread(target=begin, daemon=True).start()
     try:

@@ -83,10 +83,11 @@ def play_all(plan, records, seed):
             if played.outcome != NOT_YET:
                 records.add(played)
             text = f"\n{played.text}" if played.outcome == FAILED else ""
+            over = " (OVER)" if played.is_over else ""
             click.echo(
                 f"[{count}/{len(left)}] {scenario.name} {number} ({played.kind}): "
                 f"{played.outcome}, "
-                f"{played.redone:.0f} of {played.bound:.0f} done again, "
+                f"{played.redone:.0f} of {played.bound:.0f} done again{over}, "
                 f"{played.seconds:.1f} s{text}"
             )
 

@@ -33,6 +33,7 @@ class Played:
     text: str = ""
     folder: str = ""
     commit: str = ""
+    is_over: bool = False
 
 
 @dataclass
@@ -95,6 +96,7 @@ class Theatre:
         else:
             played.outcome = checked.outcome
             played.events_missing = checked.events_missing
+            played.is_over = checked.is_over
             for name in ("redone", "bound", "on_the_dead"):
                 setattr(played, name, getattr(checked.redone, name))
         played.seconds = time.monotonic() - begun

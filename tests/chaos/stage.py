@@ -69,7 +69,6 @@ class Stage:
     child_options: dict = field(default_factory=dict)
     n_workers: int = 2
     notes: list = field(default_factory=list)
-    free_of_charge: float = 0.0  # chunks that may be executed again besides those of the blows
 
     def __post_init__(self):
         self.data = copy_files(self.files, self.folder / "data")

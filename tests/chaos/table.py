@@ -10,7 +10,18 @@ from tests.chaos.nursery import PROJECT
 
 PAGE = PROJECT / "docs" / "explanation" / "chaos.md"
 BEGIN, END = "<!-- make chaos: begin -->", "<!-- make chaos: end -->"
-HEADS = ("scenario", "clusters", "runs", "exact", "holes, named", "wrong", "done again", "bound")
+HEADS = (
+    "scenario",
+    "clusters",
+    "runs",
+    "exact",
+    "holes, named",
+    "wrong",
+    "done again",
+    "of the dead",
+    "bound",
+    "over",
+)
 
 
 def write_table(page, scenarios, played):
@@ -52,8 +63,10 @@ def make_row(scenario, played):
     good = [one for one in played if one.outcome != FAILED]
     kinds = ", ".join(dict.fromkeys(one.kind for one in played))
     what = f"**{scenario.name}**: {scenario.what}"
-    redone, bound = ([getattr(one, name) for one in good] for name in ("redone", "bound"))
-    return [what, kinds, len(played), *counts, spread(redone), spread(bound)]
+    work = [
+        spread([getattr(one, name) for one in good]) for name in ("redone", "on_the_dead", "bound")
+    ]
+    return [what, kinds, len(played), *counts, *work, sum(one.is_over for one in good)]
 
 
 def spread(values):

@@ -31,7 +31,8 @@ SHORT = (
 
 @pytest.mark.parametrize(("name", "kind"), SHORT, ids=[f"{n}, {k}" for n, k in SHORT])
 def test_scenario(theatre, name, kind):
-    theatre.play(all_scenarios()[name], kind, f"{SEED}/{name}/{kind}")
+    checked = theatre.play(all_scenarios()[name], kind, f"{SEED}/{name}/{kind}")
+    assert not checked.is_over, f"more work was done again than was lost: {checked.redone}"
 
 
 def test_the_short_set_is_in_the_table():
