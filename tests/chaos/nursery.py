@@ -83,6 +83,8 @@ class Child:
     @property
     def is_running(self):
         self.nursery.listen(0)
+        if self.status is None:
+            self.status = self.nursery.ended.pop(self.pid, None)
         return self.status is None
 
     def kill(self, number=signal.SIGKILL):
@@ -125,6 +127,7 @@ class Nursery:
 
     process: subprocess.Popen = None
     children: dict[int, Child] = field(default_factory=dict)
+    ended: dict[int, int] = field(default_factory=dict)
     _answers: list = field(default_factory=list)
     _unread: bytes = b""
 
@@ -189,9 +192,10 @@ class Nursery:
         *lines, self._unread = (self._unread + (data or b"")).split(b"\n")
         for line in lines:
             told = json.loads(line)
-            if "status" in told:
-                self.children[told["pid"]].status = told["status"]
+            if "status" in told:  # perhaps in the same breath as its number
+                self.ended[told["pid"]] = told["status"]
             else:
+                self.ended.pop(told["pid"], None)  # numbers are used again
                 self._answers.append(told["pid"])
 
 
