@@ -43,6 +43,7 @@ from tests.chaos.data import (  # noqa: E402
     zero_baskets,
 )
 from tests.chaos.driver import prepare_workers  # noqa: E402
+from tests.chaos.records import describe_commit  # noqa: E402
 from tests.chaos.trace import Trace  # noqa: E402
 
 import beampipe  # noqa: E402
@@ -299,11 +300,11 @@ def cluster_for(case):
 
 
 def make_table(rows):
-    names = ("beampipe", "coffea", "distributed", "uproot")
+    names = ("coffea", "distributed", "uproot")
     versions = ", ".join(f"{name} {importlib.metadata.version(name)}" for name in names)
     today = dt.datetime.now(tz=dt.UTC).date().isoformat()
     lines = [
-        f"{today}; {versions}; {N_EVENTS:,} events in {N_CHUNKS} chunks, two workers.",
+        f"{today}; Beampipe at commit {describe_commit()}, {versions}; {N_EVENTS:,} events in {N_CHUNKS} chunks, two workers.",
         "",
         "| fault | who | what comes back | events | chunks executed | what is said |",
         "|---|---|---|---|---|---|",
