@@ -304,8 +304,10 @@ def make_table(rows):
     versions = ", ".join(f"{name} {importlib.metadata.version(name)}" for name in names)
     today = dt.datetime.now(tz=dt.UTC).date().isoformat()
     lines = [
-        f"{today}; Beampipe at commit {describe_commit()}, {versions}; "
-        f"{N_EVENTS:,} events in {N_CHUNKS} chunks, two workers.",
+        (
+            f"{today}; Beampipe at commit {describe_commit()}, {versions}; "
+            f"{N_EVENTS:,} events in {N_CHUNKS} chunks, two workers."
+        ),
         "",
         "| fault | who | what comes back | events | chunks executed | what is said |",
         "|---|---|---|---|---|---|",
