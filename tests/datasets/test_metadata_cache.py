@@ -92,6 +92,19 @@ def test_every_flipped_byte_is_noticed(tmp_path):
         assert stored(tmp_path) in (None, FOUND)
 
 
+@pytest.mark.parametrize("fill", [b"\0", b"\xff", b"\n"])
+def test_a_block_that_a_power_cut_left_unwritten_spoils_only_itself(tmp_path, fill):
+    remember(tmp_path, *(f"/{number}.root" for number in range(9)))
+    path = tmp_path / FILE_NAME
+    data = path.read_bytes()
+    path.write_bytes(data[:512] + fill * 512 + data[1024:])
+    found = [stored(tmp_path, f"/{number}.root") for number in range(9)]
+    assert set(found) == {None, FOUND}
+    assert found.count(FOUND) >= 3
+    remember(tmp_path, "/new.root")
+    assert stored(tmp_path, "/new.root") == FOUND
+
+
 PROGRAM = """
 import os, sys
 from beampipe.datasets.metadata_cache import *

@@ -88,9 +88,9 @@ class TappedFile(io.RawIOBase):
 
 
 @contextmanager
-def tapped(root: Path, see: Callable[[Operation], None]) -> Iterator[None]:
+def tapped(root: Path, see: Callable[[Operation], None]) -> Iterator[None]:  # noqa: C901
     """Let `see` see every operation below `root` before it is done."""
-    open_, fsync, close = os.open, os.fsync, os.close
+    open_, fsync, close, dup = os.open, os.fsync, os.close, os.dup
     opened: dict[int, str] = {}
 
     def look(kind: str, path, target="") -> None:
@@ -103,6 +103,11 @@ def tapped(root: Path, see: Callable[[Operation], None]) -> Iterator[None]:
         descriptor = open_(path, flags, mode, **more)
         opened[descriptor] = str(path)
         return descriptor
+
+    def tapped_dup(descriptor) -> int:
+        copy = dup(descriptor)
+        opened[copy] = opened[descriptor]
+        return copy
 
     def tapped_close(descriptor) -> None:
         opened.pop(descriptor, None)
@@ -127,6 +132,7 @@ def tapped(root: Path, see: Callable[[Operation], None]) -> Iterator[None]:
             os,
             open=tapped_open,
             close=tapped_close,
+            dup=tapped_dup,
             fsync=tapped_fsync,
             replace=by_path("rename", os.replace),
             mkdir=by_path("mkdir", os.mkdir),

@@ -14,14 +14,19 @@ from pathlib import Path
 
 import pytest
 
-from beampipe.errors import RunHeldError, RunStorageError
+from beampipe.errors import LedgerError, RunHeldError, RunStorageError, TrustError
 from beampipe.execution import claims, lease, storage
 from beampipe.execution import ledger as module
 from beampipe.execution.claims import claim_name
 from beampipe.execution.ledger import Ledger, read_segments, segment_name
 from beampipe.execution.manifest import Manifest
 from beampipe.execution.run_directory import RunDirectory
-from beampipe.execution.segments import Segment
+from beampipe.execution.segments import (
+    Segment,
+    fill_segment,
+    read_segment,
+    write_segment,
+)
 from beampipe.execution.storage import write_atomic
 from beampipe.results.segment_proof import read_segment_files
 
@@ -98,6 +103,109 @@ def test_failures_alone_are_committed(take, make_partial, make_failed, run_direc
     take().commit(make_partial(failed=(make_failed(),)))
     (segment,) = read_segments(run_directory, run_id)
     assert segment.manifest.failed == (make_failed(),)
+
+
+# -- several segments at once, and those of other runs ----------------------------------------
+
+
+def test_several_are_committed_together_and_let_go_one_by_one(take, make_partial, counted):
+    ledger = take()
+    folder = ledger.directory.segments
+
+    def entries():
+        for k in range(3):
+            assert len(list(folder.glob(".*.tmp"))) == k  # written, and not to be seen yet
+            assert not list(folder.glob("*.zip"))
+            yield make_partial(k)
+
+    segments = ledger.commit_all(entries())
+    assert [segment.number for segment in segments] == [1, 2, 3]
+    assert segments == ledger.segments() == list(read_segments(ledger.directory, ledger.run_id))
+    assert counted() == [0, 1, 2]
+    batch = [json.loads((ledger.directory.claims / f"00000{n}").read_bytes()) for n in (2, 3)]
+    assert [(claim["first"], claim["last"]) for claim in batch] == [(1, 3), (1, 3)]
+    assert ledger.commit_all([]) == []
+    assert ledger.commit(make_partial(3)) == 4
+
+
+def test_entries_that_cannot_be_had_cost_no_number(take, make_partial, counted):
+    ledger = take()
+
+    def entries():
+        yield make_partial(0)
+        raise LookupError
+
+    with pytest.raises(LookupError):
+        ledger.commit_all(entries())
+    assert not list(ledger.directory.segments.iterdir())
+    assert ledger.commit(make_partial(1)) == 1
+    assert counted() == [1]
+
+
+def test_what_a_dead_driver_had_begun_to_write_is_removed(take, run_directory):
+    left = run_directory.segments / ".7-0123.tmp"
+    left.write_bytes(b"half")
+    take()
+    assert not left.exists()
+
+
+@pytest.fixture
+def other_run(tmp_path, make_partial, make_failed):
+    """A segment of another run, with a failure in it."""
+    path = tmp_path / "000007.zip"
+    partial = make_partial(0, value={"n": 25, "noise": b"x" * 3}, failed=(make_failed(k=1),))
+    write_segment(path, run_id="other", number=7, partial=partial)
+    return read_segment(path, run_id="other")
+
+
+def test_a_segment_of_another_run_is_taken_over_as_it_lies(take, other_run, counted, make_partial):
+    ledger = take()
+    ledger.commit(make_partial(1))
+    assert ledger.adopt(other_run) == 2
+    assert counted() == [0, 1]
+    (_, adopted) = ledger.segments()
+    assert adopted.read_value() == {"n": 25, "noise": b"xxx"}
+    assert adopted.manifest.done == other_run.manifest.done
+    assert adopted.manifest.failed == ()  # to be tried again
+    origin = {"run_id": "other", "segment": 7, "sha256": other_run.sha256}
+    assert adopted.origin.items() >= origin.items()
+
+
+def test_where_a_value_was_made_is_told_also_at_second_hand(take, other_run, tmp_path):
+    ledger = take()
+    ledger.adopt(other_run)
+    (first,) = ledger.segments()
+    path = tmp_path / "third.zip"
+    with path.open("x+b") as stream:
+        second = fill_segment(stream, first, path=path, run_id="third", number=1)
+    assert second.origin == first.origin
+
+
+@pytest.mark.parametrize("place", ["value", "manifest"])
+def test_a_segment_that_was_changed_meanwhile_is_not_taken_over(take, other_run, counted, place):
+    data = other_run.path.read_bytes()
+    mark = b"beampipe-value" if place == "value" else b'"metrics"'
+    other_run.path.write_bytes(data.replace(mark, mark.upper()))
+    ledger = take()
+    with pytest.raises(LedgerError, match="not whole any more"):
+        ledger.adopt(other_run)
+    assert counted() == []
+    assert not list(ledger.directory.segments.iterdir())
+
+
+def test_a_segment_that_others_may_write_to_is_not_taken_over(take, other_run):
+    other_run.path.chmod(0o666)
+    with pytest.raises(TrustError, match="not yours alone"):
+        take().adopt(other_run)
+
+
+def test_a_segment_without_events_is_not_taken_over(take, make_partial, make_failed, tmp_path):
+    path = tmp_path / "x.zip"
+    segment = write_segment(
+        path, run_id="other", number=1, partial=make_partial(failed=(make_failed(),))
+    )
+    with pytest.raises(LedgerError, match="no events"):
+        take().adopt(segment)
 
 
 # -- a driver that is overtaken -------------------------------------------------------------

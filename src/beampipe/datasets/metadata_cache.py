@@ -154,6 +154,8 @@ class MetadataCache:
         try:
             with os.fdopen(descriptor, "wb") as file:
                 file.write(text)
+                file.flush()
+                os.fsync(file.fileno())  # or a power cut leaves the new name and no counts
             Path(temporary).replace(self.path)
         except OSError:
             Path(temporary).unlink(missing_ok=True)

@@ -30,6 +30,7 @@ from beampipe.execution.partials import Partial
 from beampipe.execution.run_directory import RunDirectory
 from beampipe.execution.segments import Segment, fill_segment, read_segment
 from beampipe.execution.storage import (
+    Syncing,
     create_exclusive,
     dump_sealed,
     hidden,
@@ -244,13 +245,16 @@ class Ledger:
     ) -> list[tuple[Segment, Path]]:
         """Write segments that have no names yet; they go away if `unnamed` is left by an error."""
         written: list[tuple[Segment, Path]] = []
+        syncing = Syncing()
+        unnamed.callback(syncing.close)
         for number, entry in enumerate(entries, start=self._next):
             temporary = unnamed.enter_context(hidden(self.directory.segments))
             path = self.directory.segments / segment_name(number)
-            with open_hidden(temporary, path) as stream:
+            with open_hidden(temporary, path, later=syncing) as stream:
                 segment = fill_segment(stream, entry, path=path, run_id=self.run_id, number=number)
             written.append((segment, temporary))
             self.heartbeat()
+        syncing.finish()
         return written
 
     def _claim(self, number: int) -> None:
