@@ -55,6 +55,7 @@ class Committed:
     time: float
     done: tuple
     failed: tuple
+    split: tuple = ()
 
     def events(self):
         return [(uuid, entry) for uuid, start, stop in self.done for entry in range(start, stop)]
@@ -74,7 +75,8 @@ def read_ledger(run_dir):
             continue
         done = tuple((uuid, start, stop) for uuid, _, _, start, stop in manifest["done"])
         failed = tuple(manifest["failed"])
-        found.append(Committed(manifest["segment"], path.stat().st_mtime, done, failed))
+        split = tuple(manifest.get("split", ()))
+        found.append(Committed(manifest["segment"], path.stat().st_mtime, done, failed, split))
     return found
 
 
