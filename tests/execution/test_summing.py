@@ -94,3 +94,30 @@ def test_chunks_in_pieces_void_the_mark(is_split):
     split = (SplitChunk("u000", 0, 4),) if is_split else ()
     manifest = replace(leaf(0).manifest, node=(0, 0), split=split)
     assert bool(why_not_reproducible(PLAN, [Segment(manifest, {})])) == is_split
+
+
+@pytest.mark.parametrize("late", [0, 3, 7])
+def test_a_chunk_that_is_done_after_the_node_above_it_counts_and_voids_the_mark(late):
+    others = [leaf(index) for index in range(8) if index != late]
+    folded = merge_partials(others)
+    segments = [
+        Segment(replace(folded.manifest, node=(1, 0)), folded.value),
+        Segment(replace(leaf(late).manifest, node=(0, late)), leaf(late).value),
+    ]
+    total = folded.value["x"] + leaf(late).value["x"]
+    assert sum_segments(segments, trust=False) == {"d": {"x": total}}
+    assert "1 sums were added out of their order" in why_not_reproducible(PLAN, segments)
+    assert why_not_reproducible(PLAN, segments[:1]) == ""
+
+
+def test_segments_of_a_run_whose_files_had_other_places_are_all_added():
+    """One with the same place would else be taken for the other, and its events be lost."""
+    mine, theirs = merge_partials([leaf(i) for i in range(8)]), merge_partials([leaf(8), leaf(9)])
+    segments = [
+        Segment(replace(theirs.manifest, node=(1, 0)), theirs.value),
+        Segment(replace(mine.manifest, node=(1, 0)), mine.value),
+    ]
+    total = mine.value["x"] + theirs.value["x"]
+    assert sum_segments(segments, trust=False) == {"d": {"x": total}}
+    assert "out of their order" in why_not_reproducible(PLAN, segments)
+    assert "out of their order" in why_not_reproducible(PLAN, segments[:1])

@@ -115,6 +115,16 @@ def test_a_file_that_is_dropped_or_replaced_costs_its_group(place):
     assert fresh.output == result.output
 
 
+def test_a_reproducible_run_takes_over_what_had_other_places_and_says_so(place):
+    names = [str(place / "data" / f"f{number}.root") for number in range(6)]
+    assert run(fileset=names[4:], reproducible=True).metrics["reproducible"]
+    result = run(fileset=names, reproducible=True)
+    assert (reused(result), result.output["n"]) == (4, 600)
+    assert not result.metrics["reproducible"]
+    assert "out of their order" in result.metrics["reproducible_why"]
+    assert run(fileset=names, reproducible=True, fresh=True).metrics["reproducible"]
+
+
 CHANGES = {
     "a constant": ("analysis", "CUT = 20.0", "CUT = 30.0"),
     "a default": ("analysis", "scale=1", "scale=2"),

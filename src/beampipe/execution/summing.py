@@ -9,8 +9,8 @@ from typing import Any
 
 from beampipe.datasets.model import Plan
 from beampipe.execution.accumulators import add_into, add_outputs, take_output
-from beampipe.execution.blocks import FAN_IN, Blocks, Node
-from beampipe.execution.manifest import DoneChunk, join_manifests
+from beampipe.execution.blocks import FAN_IN, Blocks, Node, parent_of
+from beampipe.execution.manifest import DoneChunk, Manifest, join_manifests
 from beampipe.execution.segments import Segment
 
 
@@ -38,14 +38,41 @@ def sum_segments(segments: Iterable[Segment], *, trust: bool) -> dict[str, Any]:
 
 def _sum(segments: list[Segment], *, trust: bool) -> Any:
     join_manifests(segment.manifest for segment in segments)
-    nodes = {segment.manifest.node: segment for segment in segments if segment.manifest.node}
-    parts = [segment for segment in segments if not segment.manifest.node]
+    nodes, parts = _place(segments)
     total = take_output(_Tree(nodes, trust=trust).sum()) if nodes else None
     # In the order of the events as far as it goes, as `merge_partials` has them.
     for number, segment in enumerate(sorted(parts, key=_first_chunk)):
         value = segment.read_value(trust=trust)
         total = take_output(value) if not nodes and number == 0 else add_into(total, value)
     return total
+
+
+def _place(segments: Iterable[Segment]) -> tuple[dict[Node, Segment], list[Segment]]:
+    """Tell those that have a place in the tree from those that are added behind it.
+
+    A place is lost to what covers it already: a chunk that failed and was done after the node
+    above it was folded, or segments of a run whose files had other places.
+    """
+    nodes: dict[Node, Segment] = {}
+    parts: list[Segment] = []
+    in_tree = [(segment.manifest.node, segment) for segment in segments if segment.manifest.node]
+    in_tree.sort(key=lambda pair: (-pair[0][0], pair[0][1], _first_chunk(pair[1])))
+    top = in_tree[0][0][0] if in_tree else 0
+    for node, segment in in_tree:
+        if any(above in nodes for above in _path(node, top)):
+            parts.append(segment)
+        else:
+            nodes[node] = segment
+    parts += [segment for segment in segments if not segment.manifest.node]
+    return nodes, parts
+
+
+def _path(node: Node, top: int) -> Iterable[Node]:
+    """The node and all above it, up to a level."""
+    yield node
+    while node[0] < top:
+        node = parent_of(node)
+        yield node
 
 
 def _first_chunk(segment: Segment) -> DoneChunk:
@@ -94,16 +121,43 @@ def why_not_reproducible(plan: Plan, segments: Iterable[Segment]) -> str:
         All segments of a run that was to be reproducible.
     """
     blocks = Blocks(plan)
-    split = parts = 0
-    for segment in segments:
-        manifest = segment.manifest
-        split += len(manifest.split)
-        if manifest.node is None:
-            keys = ((chunk.uuid, chunk.k) for chunk in manifest.done)
-            parts += len({blocks.find(manifest.dataset, key) for key in keys})
+    segments = list(segments)
     reasons = []
-    if split:
+    if split := sum(len(segment.manifest.split) for segment in segments):
         reasons.append(f"{split:,} chunks did not fit into memory and were done in pieces")
-    if parts:
+    if parts := sum(_count_parts(blocks, one.manifest) for one in segments):
         reasons.append(f"{parts:,} blocks of chunks were done in parts")
+    if moved := _count_moved(blocks, segments):
+        reasons.append(
+            f"{moved:,} sums were added out of their order: of chunks that failed first and were "
+            "done later, or taken from a run of other files"
+        )
     return "; ".join(reasons)
+
+
+def _count_parts(blocks: Blocks, manifest: Manifest) -> int:
+    if manifest.node is not None:
+        return 0
+    keys = ((chunk.uuid, chunk.k) for chunk in manifest.done)
+    return len({blocks.find(manifest.dataset, key) for key in keys})
+
+
+def _count_moved(blocks: Blocks, segments: Iterable[Segment]) -> int:
+    """Segments with a place in the tree that is not, or no longer, theirs."""
+    by_dataset: dict[str, list[Segment]] = defaultdict(list)
+    for segment in segments:
+        if segment.manifest.n_events and segment.manifest.node:
+            by_dataset[segment.manifest.dataset].append(segment)
+    n_moved = 0
+    for some in by_dataset.values():
+        nodes, parts = _place(some)
+        n_moved += len(parts)
+        n_moved += sum(not _is_at(blocks, one.manifest, node) for node, one in nodes.items())
+    return n_moved
+
+
+def _is_at(blocks: Blocks, manifest: Manifest, node: Node) -> bool:
+    """Whether all chunks of a segment lie below its node in this plan."""
+    level, index = node
+    found = (blocks.find(manifest.dataset, (chunk.uuid, chunk.k)) for chunk in manifest.done)
+    return all(block // FAN_IN**level == index for block in found)
