@@ -34,7 +34,7 @@ COMMANDS = sorted({command for page in PAGES for command in find_commands(page)}
 @pytest.mark.parametrize("line", [line for line in COMMANDS if line.startswith("beampipe ")])
 def test_a_beampipe_command_parses(line):
     command: click.Command = cli
-    words = shlex.split(line)[1:]
+    words = shlex.split(line, comments=True)[1:]
     context = click.Context(cli, info_name="beampipe")
     if words[0] not in {"--help", "--version"}:
         found = cli.get_command(context, words[0])
@@ -48,7 +48,7 @@ def test_a_beampipe_command_parses(line):
 @pytest.mark.parametrize("line", [line for line in COMMANDS if line.startswith("make ")])
 def test_a_make_target_exists(line):
     makefile = (PROJECT / "Makefile").read_text(encoding="utf-8")
-    for target in line.split()[1:]:
+    for target in shlex.split(line, comments=True)[1:]:
         assert re.search(rf"^{target}:.*## ", makefile, re.MULTILINE)
 
 
