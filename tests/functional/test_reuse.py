@@ -109,8 +109,7 @@ def test_a_file_that_is_dropped_or_replaced_costs_its_group(place):
     assert result.is_complete
     assert result.output["n"] == 200 + 100 + 220
     by_name = {dataset.name: dataset.chunks_reused for dataset in result.accounting.datasets}
-    assert by_name["A"] == 4
-    assert by_name["B"] + by_name["C"] < 4
+    assert by_name == {"A": 4, "B": 2, "C": 2}  # so few files are a group each
     fresh = run(fileset={"A": names[:2], "B": names[2:3], "C": names[4:]}, fresh=True)
     assert fresh.output == result.output
 
