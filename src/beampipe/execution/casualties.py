@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from beampipe.datasets.model import Chunk
 from beampipe.datasets.urls import show_url
 from beampipe.execution.dispatch import FIRST, Dispatcher, terms_of
 from beampipe.execution.incidents import Incidents
@@ -46,6 +47,7 @@ class Casualties:
     write_off: Callable[[str, FailedChunk], None]
     n_died: int = 0
     _deaths: dict[str, _Death] = field(default_factory=dict)
+    _blamed: dict[tuple[int, ChunkKey], Chunk] = field(default_factory=dict)
 
     @property
     def is_waiting(self) -> bool:
@@ -79,6 +81,8 @@ class Casualties:
         if death is None:
             return
         begun = {(crumb.bundle, crumb.chunk): crumb for crumb in report.begun or ()}
+        for place in begun.keys() & self._blamed.keys():
+            self.troubles.count_death(self._blamed[place])
         for outing in death.outings:
             number = outing.bundle.number
             named = [key for key in outing.chunks if (number, key) in begun]
@@ -89,13 +93,13 @@ class Casualties:
                 self._blame(outing, named[0], report.worker, seen)
             else:
                 self._lose(outing)
-        if not begun:
+        if not death.outings or not begun:
             text = f"{report.worker} died: {spell_death(report.seen)}"
             self.incidents.note("worker-died", text, seen=dict(report.seen))
 
     def _blame(self, outing: Outing, key: ChunkKey, worker: str, seen: Mapping[str, Any]) -> None:
         """A chunk that its worker was at: out again alone, in pieces, or given up."""
-        chunk = outing.chunks[key]
+        chunk = self._blamed[outing.bundle.number, key] = outing.chunks[key]
         fate = self.troubles.blame(chunk, worker, seen)
         name = f"part {chunk.k} of {chunk.plan.n_chunks} of {show_url(chunk.plan.file.urls[0])}"
         self.incidents.note("worker-died", f"{worker} died at {name}: {fate.text}", seen=dict(seen))

@@ -7,6 +7,7 @@ that; Dask may have computed it again in between, with another outcome.
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from collections import Counter
@@ -44,6 +45,9 @@ _FIRST = 64
 _ATTEMPTS = 3
 _POLL_S = 0.2
 _PATIENCE_S = 60.0
+_LAST_CALL_S = 10.0
+_OUT_BYTES = 64_000_000
+"""What the results of the bundles that are out may take, for each thread."""
 # No later chunk could mend these.
 _FATAL = (AccumulationError, ProcessorOutputError, LedgerError)
 
@@ -96,6 +100,8 @@ class Driver:
     _out: Outings = field(default_factory=Outings)
     _refused: Counter[ChunkKey] = field(default_factory=Counter)
     _stop: ExecutionError | None = None
+    _ends_at: float = math.inf
+    _value_bytes: int = 0
 
     def __post_init__(self) -> None:
         self.dispatcher.hold = self.troubles.hold
@@ -157,10 +163,17 @@ class Driver:
             self._take(event)
         self.casualties.give_up_waiting()
         self._start_twins()
-        if self.committer.is_due(self.options.checkpoint_s):
+        if self.committer.is_due(self.options.checkpoint_s) or self._is_last_call():
             self.commit()
         self.committer.ledger.heartbeat()
         self._tell("running")
+
+    def _is_last_call(self) -> bool:
+        """Whether workers go soon: what they hold is safe only if others stay, or on disk."""
+        if time.time() < self._ends_at - _LAST_CALL_S or not self.committer.has_any:
+            return False
+        self._ends_at = math.inf  # until one of them says it again
+        return True
 
     def _pause_s(self) -> float:
         """How long to wait for the next event: not past the time when a chunk may go again."""
@@ -182,6 +195,9 @@ class Driver:
             # Until the pace is known every bundle is one chunk: just enough to start with, yet
             # enough waiting work that an adaptive cluster at zero scales up (see FACTS).
             window = min(window, 4 * threads or _FIRST)
+        elif self._value_bytes and threads:
+            # Large results pile up on workers until the driver has them merged.
+            window = min(window, max(2 * threads, int(threads * _OUT_BYTES / self._value_bytes)))
         is_quiet = self._out.is_quiet
         while len(self._out) < window and not is_quiet:
             bundle = self.dispatcher.next_bundle(threads)
@@ -250,6 +266,8 @@ class Driver:
 
     def _take_finished(self, event: Finished, outing: Outing) -> None:
         summary, manifest = event.summary, event.summary.manifest
+        self._ends_at = min(self._ends_at, summary.worker_ends_at)
+        self._value_bytes = max(self._value_bytes, summary.value_bytes)
         self.dispatcher.pace.learn(
             summary.metrics.get("bundle_s", 0.0), len(outing.chunks) - len(summary.remainder)
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import socket
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -26,6 +27,8 @@ class Partial:
         Chunks that were asked for and not begun (a bundle that returned early).
     returned : tuple of FailedChunk
         Chunks that failed for a reason that may pass: to be tried again, and not in the manifest.
+    worker_ends_at : float
+        When the worker that made it goes [s since 1970]; infinite where nothing is known.
     """
 
     manifest: Manifest
@@ -33,6 +36,7 @@ class Partial:
     metrics: Mapping[str, float] = field(default_factory=dict)
     remainder: tuple[ChunkKey, ...] = ()
     returned: tuple[FailedChunk, ...] = ()
+    worker_ends_at: float = math.inf
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +57,7 @@ class Summary:
     value_bytes: int = 0
     returned: tuple[FailedChunk, ...] = ()
     host: str = ""
+    worker_ends_at: float = math.inf
 
 
 def summarize_partial(partial: Partial) -> Summary:
@@ -65,6 +70,7 @@ def summarize_partial(partial: Partial) -> Summary:
         size,
         partial.returned,
         socket.gethostname(),
+        partial.worker_ends_at,
     )
 
 

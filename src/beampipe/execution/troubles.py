@@ -130,6 +130,10 @@ class Troubles:
         case.losses += 1
         return case.losses >= _LOSSES
 
+    def count_death(self, chunk: Chunk) -> None:
+        """A chunk that was taken back already killed once more, before Dask had heard of it."""
+        self._case(chunk).deaths += 1
+
     def blame(self, chunk: Chunk, worker: str, seen: Mapping[str, Any]) -> Fate:
         """A worker died while it was at a chunk.
 

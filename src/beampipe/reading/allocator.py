@@ -13,6 +13,9 @@ _M_MMAP_THRESHOLD = -3
 # The largest values that glibc's `int` takes without turning negative, near enough.
 _NEVER_BYTES = 1_000_000_000
 _TOP_PAD_BYTES = 64 * 1024 * 1024
+# What is larger (histograms of a hundred megabytes, of which there are few) goes back at once: in
+# the heap such pieces leave holes that the next ones do not fit into, and a worker has a limit.
+_LARGE_BYTES = 64 * 1024 * 1024
 
 
 @cache
@@ -35,7 +38,7 @@ def tune_allocator() -> bool:
     except (OSError, AttributeError):
         return False
     settings = {
-        _M_MMAP_THRESHOLD: _NEVER_BYTES,
+        _M_MMAP_THRESHOLD: _LARGE_BYTES,
         _M_TRIM_THRESHOLD: _NEVER_BYTES,
         _M_TOP_PAD: _TOP_PAD_BYTES,
     }
