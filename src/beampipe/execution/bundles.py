@@ -15,7 +15,13 @@ from beampipe.datasets.model import Chunk
 from beampipe.error_kinds import classify_error
 from beampipe.error_rules import ErrorRule
 from beampipe.errors import BeampipeError, ProcessorPickleError
-from beampipe.execution.accumulators import add_into, add_outputs, check_output, take_output
+from beampipe.execution.accumulators import (
+    add_into,
+    add_outputs,
+    approximate_bytes,
+    check_output,
+    take_output,
+)
 from beampipe.execution.exclusion import Exclusion
 from beampipe.execution.failures import describe_failure, explain_error
 from beampipe.execution.manifest import ChunkKey, DoneChunk, FailedChunk, Manifest, SplitChunk
@@ -112,6 +118,7 @@ class _Workbench:
 
 _LOCAL = threading.local()
 _EXCLUSION = Exclusion()
+_LARGE_BYTES = 32_000_000
 
 
 def run_bundle(
@@ -148,6 +155,8 @@ def run_bundle(
             work.do(left.pop(0))
             if time.perf_counter() - begin > bundle.budget_s:
                 break
+        if approximate_bytes(folder.total.value) > _LARGE_BYTES:
+            bench.last_output = None  # the worker may have no room for what is only compared
     folder.count("bundle_s", time.perf_counter() - begin)
     folder.count("bundles", 1)
     return folder.partial(left)

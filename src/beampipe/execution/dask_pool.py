@@ -56,6 +56,7 @@ class DaskPool:
         self._events: queue.SimpleQueue[Key | WorkerDied | DeathReport] = queue.SimpleQueue()
         self._partials: dict[Key, Future[Any]] = {}
         self._summaries: dict[Key, Future[Any]] = {}
+        self._merging: set[Key] = set()
         self._n_merges = 0
         self._counted_at = -_COUNT_EVERY_S
         self._threads: dict[str, int] = {}
@@ -154,7 +155,13 @@ class DaskPool:
         )
         key = str(merged.key)
         self._partials[key] = merged
+        self._merging.add(key)
+        merged.add_done_callback(lambda _: self._merging.discard(key))
         return key
+
+    def n_merging(self) -> int:
+        """Merges that have not ended."""
+        return len(self._merging)
 
     def pull(self, keys: Sequence[Key], patience_s: float) -> dict[Key, Partial | ExecutionError]:
         """Bring partials here, as soon as they are ready.
@@ -218,6 +225,7 @@ class DaskPool:
     def release(self, keys: Sequence[Key]) -> None:
         """Let the scheduler forget these; bundles that have not begun never will."""
         for key in keys:
+            self._merging.discard(key)
             for futures in (self._summaries, self._partials):
                 future = futures.pop(key, None)
                 if future is not None:

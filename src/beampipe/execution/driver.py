@@ -192,12 +192,15 @@ class Driver:
         threads = self.pool.n_threads()
         window = max(2 * threads, WINDOW)
         if self.dispatcher.pace.done == 0:
-            # Until the pace is known every bundle is one chunk: just enough to start with, yet
-            # enough waiting work that an adaptive cluster at zero scales up (see FACTS).
-            window = min(window, 4 * threads or _FIRST)
+            # Until it is known how long a chunk takes and how large a result is: just enough to
+            # start with, yet enough that an adaptive cluster at zero scales up (see FACTS).
+            window = min(window, threads or _FIRST)
         elif self._value_bytes and threads:
-            # Large results pile up on workers until the driver has them merged.
-            window = min(window, max(2 * threads, int(threads * _OUT_BYTES / self._value_bytes)))
+            # Large results pile up on workers until they are merged: then that comes first.
+            room = threads * _OUT_BYTES // self._value_bytes
+            window = min(window, max(room, 2 * threads))
+            if room < 2 * threads:
+                window = max(1, threads - self.pool.n_merging())
         is_quiet = self._out.is_quiet
         while len(self._out) < window and not is_quiet:
             bundle = self.dispatcher.next_bundle(threads)

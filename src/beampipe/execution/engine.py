@@ -16,7 +16,6 @@ import cloudpickle
 
 from beampipe.datasets.model import Plan
 from beampipe.datasets.plan_format import plan_to_json
-from beampipe.error_rules import ErrorRule
 from beampipe.errors import (
     BeampipeError,
     ProcessorFailedError,
@@ -75,9 +74,7 @@ class Job:
     options: Mapping[str, Any] = field(default_factory=dict)
 
 
-def make_context(
-    processor: Processor, schema: Any, plan: Plan, *, error_rules: tuple[ErrorRule, ...] = ()
-) -> RunContext:
+def make_context(processor: Processor, schema: Any, plan: Plan) -> RunContext:
     """Pack what every worker needs.
 
     Raises
@@ -87,7 +84,7 @@ def make_context(
     """
     payload = pickle_processor(processor, schema)
     metadata = {dataset.name: dict(dataset.metadata) for dataset in plan.datasets}
-    return RunContext(hashlib.sha256(payload).hexdigest(), payload, metadata, error_rules)
+    return RunContext(hashlib.sha256(payload).hexdigest(), payload, metadata)
 
 
 def lay_out(  # noqa: PLR0913 (all that a run is made of)

@@ -82,6 +82,10 @@ class InlinePool:
         """Close the files that were read."""
         clear_workbench()
 
+    def n_merging(self) -> int:
+        """None: they are done at once."""
+        return 0
+
     def n_threads(self) -> int:
         """One."""
         return 1

@@ -119,6 +119,10 @@ class Pool(Protocol):
         """Forget partials or bundles, whether they are done or not."""
         ...
 
+    def n_merging(self) -> int:
+        """Merges that have not ended."""
+        ...
+
     def n_threads(self) -> int:
         """Threads that do bundles now; 0 where workers are still to come."""
         ...

@@ -142,6 +142,8 @@ def _settings() -> dict[str, Any]:
         "distributed.nanny.pre-spawn-environ": ENVIRONMENT,
         "distributed.scheduler.worker-saturation": _SATURATION,
         "distributed.scheduler.allowed-failures": _DEATHS,
+        # A worker that is short of memory must merge what it holds, which a paused one does not.
+        "distributed.worker.memory.pause": False,
     }
     if is_warm():
         import distributed.utils

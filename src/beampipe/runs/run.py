@@ -232,7 +232,7 @@ def lay_out_run(prospect: Prospect, fileset: Any, options: RunOptions) -> tuple[
     loaded, schema = prospect.processor, prospect.schema
     plan = plan_run(fileset, options)
     prospect = prospect.knowing(plan)
-    context = make_context(loaded, schema, plan, error_rules=options.settings.error_rules)
+    context = make_context(loaded, schema, plan)
     described = options_to_json(options)
     name = options.name or loaded.name
     # Absolute, since user code may go to another folder while the run is under way.

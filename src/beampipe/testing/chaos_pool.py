@@ -106,6 +106,10 @@ class ChaosPool:
         """Note what is not wanted any more; a merge may still need it."""
         self.released.update(keys)
 
+    def n_merging(self) -> int:
+        """None: they are computed when they are pulled."""
+        return 0
+
     def n_threads(self) -> int:
         """As many as the test wants."""
         return self.threads
