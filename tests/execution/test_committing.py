@@ -26,6 +26,9 @@ class Holdings(list):
 
     add = list.append
 
+    def fold(self):
+        pass
+
     def seal(self):
         everything = list(self)
         self.clear()

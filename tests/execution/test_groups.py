@@ -47,7 +47,7 @@ def test_larger_values_have_larger_groups_which_hold_the_old_ones(count, sizes):
         for key, group in before.items():
             assert together.setdefault(group, after[key]) == after[key]
     biggest = max(sizes)
-    assert biggest * len(set(after.values())) <= 64_000_000 + biggest
+    assert biggest * len(set(after.values())) <= 48_000_000 + biggest
 
 
 def test_a_file_of_no_plan_does_not_break_it():

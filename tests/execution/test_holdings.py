@@ -12,7 +12,10 @@ class Pool:
     """Merges names."""
 
     def __init__(self):
-        self.released = set()
+        self.released, self.merging = set(), 0
+
+    def n_merging(self):
+        return self.merging
 
     def merge(self, keys):
         return f"({'+'.join(keys)})"
@@ -60,6 +63,20 @@ def test_large_values_are_folded_across_files_and_at_once(plan, hold):
         assert len(holdings) == 1
     (sealed,) = holdings.seal()
     assert sealed.key == "((k0+k4)+k8)"
+
+
+def test_large_values_are_merged_one_pair_at_a_time(plan, hold):
+    pool = Pool()
+    holdings = GroupedHoldings(pool, FileGroups(plan))
+    pool.merging = 1
+    for number in (0, 4, 8):
+        holdings.add(hold(number, value_bytes=160_000_000))
+    assert len(holdings) == 3
+    holdings.fold()
+    assert len(holdings) == 3
+    pool.merging = 0
+    holdings.fold()
+    assert len(holdings) == 1
 
 
 def test_groups_that_grow_take_along_what_is_held(plan, hold):

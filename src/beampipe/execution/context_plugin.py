@@ -6,10 +6,12 @@ import contextlib
 import threading
 from typing import TYPE_CHECKING
 
+from dask.sizeof import sizeof
 from distributed import get_worker
 from distributed.diagnostics.plugin import WorkerPlugin
 
 from beampipe.errors import WorkersLostError
+from beampipe.execution.accumulators import approximate_bytes
 from beampipe.execution.breadcrumbs import CrumbFile, open_crumbs
 from beampipe.execution.bundles import Bundle, RunContext, Trail, run_bundle
 from beampipe.execution.handover import Budget, Departure, leave_departure, watch_departure
@@ -41,6 +43,8 @@ class ContextPlugin(WorkerPlugin):
     def setup(self, worker: Worker) -> None:
         """Get ready on a worker."""
         self._lock = threading.Lock()
+        # So that merges go to where most of their inputs lies, and spilling knows what it spills.
+        sizeof.register(Partial, lambda partial: approximate_bytes(partial.value))
         self.departure = watch_departure(worker, str(id(self)))
 
     def teardown(self, worker: Worker) -> None:

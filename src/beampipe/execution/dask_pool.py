@@ -156,8 +156,12 @@ class DaskPool:
         key = str(merged.key)
         self._partials[key] = merged
         self._merging.add(key)
-        merged.add_done_callback(lambda _: self._merging.discard(key))
+        merged.add_done_callback(lambda _: self._end_merge(key))
         return key
+
+    def _end_merge(self, key: Key) -> None:
+        self._merging.discard(key)
+        self._events.put(key)  # no bundle's: it wakes up who waits for room
 
     def n_merging(self) -> int:
         """Merges that have not ended."""

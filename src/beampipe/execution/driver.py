@@ -28,7 +28,7 @@ from beampipe.execution.bundles import Bundle
 from beampipe.execution.casualties import Casualties
 from beampipe.execution.committing import Committer, Refusal
 from beampipe.execution.dispatch import Dispatcher, terms_of
-from beampipe.execution.holdings import Held
+from beampipe.execution.holdings import Held, fan_in
 from beampipe.execution.incidents import Incidents
 from beampipe.execution.interrupts import deferred_interrupt
 from beampipe.execution.manifest import ChunkKey, FailedChunk, Manifest
@@ -46,8 +46,8 @@ _ATTEMPTS = 3
 _POLL_S = 0.2
 _PATIENCE_S = 60.0
 _LAST_CALL_S = 10.0
-_OUT_BYTES = 64_000_000
-"""What the results of the bundles that are out may take, for each thread."""
+_RESULT_BYTES = 80_000_000
+"""What results may take on workers until the next commit, for each thread."""
 # No later chunk could mend these.
 _FATAL = (AccumulationError, ProcessorOutputError, LedgerError)
 
@@ -161,6 +161,7 @@ class Driver:
     def _turn(self) -> None:
         for event in self.pool.wait(self._pause_s()):
             self._take(event)
+        self.committer.holdings.fold()
         self.casualties.give_up_waiting()
         self._start_twins()
         if self.committer.is_due(self.options.checkpoint_s) or self._is_last_call():
@@ -196,11 +197,7 @@ class Driver:
             # start with, yet enough that an adaptive cluster at zero scales up (see FACTS).
             window = min(window, threads or _FIRST)
         elif self._value_bytes and threads:
-            # Large results pile up on workers until they are merged: then that comes first.
-            room = threads * _OUT_BYTES // self._value_bytes
-            window = min(window, max(room, 2 * threads))
-            if room < 2 * threads:
-                window = max(1, threads - self.pool.n_merging())
+            window = min(window, self._room(threads))
         is_quiet = self._out.is_quiet
         while len(self._out) < window and not is_quiet:
             bundle = self.dispatcher.next_bundle(threads)
@@ -211,7 +208,20 @@ class Driver:
             suspect = self.dispatcher.next_suspect()
             if suspect is not None:
                 self._send(suspect, is_quiet=True)
-        return bool(self._out or self.casualties.is_waiting) or self.dispatcher.due is not None
+        is_full = window == 0 and self.pool.n_merging() > 0
+        return bool(
+            self._out or self.casualties.is_waiting or self.dispatcher.due is not None or is_full
+        )
+
+    def _room(self, threads: int) -> int:
+        """How many bundles may be out so that workers can hold their results.
+
+        What is held, and what is being merged, takes its share: where that is all, merges come
+        first, and a commit where there are none.
+        """
+        n_values = max(threads + 1, threads * _RESULT_BYTES // self._value_bytes)
+        in_merges = self.pool.n_merging() * fan_in(self._value_bytes)
+        return max(0, n_values - len(self.committer.holdings) - in_merges)
 
     def _send(self, bundle: Bundle, *, is_quiet: bool = False, twin: Key | None = None) -> None:
         if bundle.is_suspect:

@@ -9,7 +9,7 @@ from beampipe.datasets.model import Chunk, Plan
 MOST_GROUPS = 128
 """Groups of a run: a dropped or replaced file costs its group in a later run."""
 
-_RUN_BYTES = 64_000_000
+_RUN_BYTES = 48_000_000
 """What one value of every group may weigh in all: large histograms have fewer, larger groups."""
 
 Group = tuple[str, int]

@@ -12,7 +12,8 @@ from beampipe.execution.groups import FileGroups, Group
 from beampipe.execution.manifest import ChunkKey, Manifest, join_manifests
 from beampipe.execution.pool import Key, Pool
 
-_MERGE_BYTES = 64_000_000
+_FEWEST = 2
+_MERGE_BYTES = 32_000_000
 """What the inputs of one merge may take on a worker."""
 
 
@@ -44,6 +45,10 @@ class Holdings(Protocol):
 
     def add(self, held: Held) -> None:
         """Hold one more, and fold it with others where that saves memory."""
+        ...
+
+    def fold(self) -> None:
+        """Fold what could not be folded before."""
         ...
 
     def seal(self) -> list[Held]:
@@ -91,7 +96,17 @@ class GroupedHoldings:
         uuid = next(iter(held.chunks))[0]
         some = self._held.setdefault(self._groups.find(held.manifest.dataset, uuid), [])
         some.append(held)
+        self._fold_group(some)
+
+    def fold(self) -> None:
+        """Fold the groups of large partials that waited for a merge to end."""
+        for some in self._held.values():
+            self._fold_group(some)
+
+    def _fold_group(self, some: list[Held]) -> None:
         while len(some) >= (count := _fan_in(some)):
+            if count == _FEWEST and self._pool.n_merging():
+                break  # one at a time: the inputs stay until it has ended
             self._merge_first(some, count)
 
     def _merge_first(self, some: list[Held], count: int) -> None:
@@ -156,6 +171,9 @@ class TreeHoldings:
             node = (level, index)
         self._nodes[(dataset, node)] = replace(held, node=node)
 
+    def fold(self) -> None:
+        """Nothing: what can be folded is, when it comes."""
+
     def seal(self) -> list[Held]:
         """Give away the nodes that are there: each is a whole subtree."""
         return self.drop()
@@ -178,7 +196,10 @@ def merge_held(pool: Pool, group: Sequence[Held]) -> Held:
     return Held(merged, manifest, chunks, max(one.value_bytes for one in group))
 
 
-def _fan_in(held: Sequence[Held]) -> int:
+def fan_in(value_bytes: int) -> int:
     """How many partials to merge at once: fewer when they are large, and two at least."""
-    largest = max((one.value_bytes for one in held), default=0)
-    return max(2, min(FAN_IN, _MERGE_BYTES // max(largest, 1)))
+    return max(_FEWEST, min(FAN_IN, _MERGE_BYTES // max(value_bytes, 1)))
+
+
+def _fan_in(held: Sequence[Held]) -> int:
+    return fan_in(max((one.value_bytes for one in held), default=0))
