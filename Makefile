@@ -81,6 +81,7 @@ docs: $(VENV)/.stamp-docs ## Build the documentation into docs/_build/html, warn
 bench: $(VENV)/.stamp-run ## Measure Beampipe against what one would use instead
 	$(BIN)/python benchmarks/planning.py
 	$(BIN)/python benchmarks/demo_rate.py
+	$(BIN)/python benchmarks/memory.py
 
 .PHONY: bench-faults
 bench-faults: $(VENV)/.stamp-test ## Give the same faults to Beampipe and to coffea, and compare what comes back

@@ -1,11 +1,7 @@
-"""What a run takes in memory: large histograms on small workers.
+"""What a run takes in memory: large histograms on two small workers.
 
-Two cases, as ``docs/explanation/how-a-run-keeps-its-promises.md`` quotes them:
-
-* 200 partials of 10 MB on two workers: how far each process rises above its idle size.
-* a histogram of 160 MB on two workers that may take 1.5 GB each.
-
-Every bundle is one chunk, so there are as many partials as there can be.
+Every bundle is one chunk, so there are as many partials as there can be. Peaks are those of
+the resident memory of whole processes, sampled, and shown above what the first case took.
 """
 
 from __future__ import annotations
@@ -14,8 +10,9 @@ import argparse
 import os
 import tempfile
 import threading
-import time
+from dataclasses import dataclass
 from pathlib import Path
+from unittest import mock
 
 import psutil
 
@@ -23,9 +20,30 @@ import beampipe as bp
 from beampipe.execution import dispatch
 
 MB = 1e6
+EVENTS = 2_000
+BYTES_PER_BIN = 16  # of a weighted histogram
 
 
-def make_processor(n_bins, spin_s):
+@dataclass(frozen=True)
+class Case:
+    """One kind of run."""
+
+    name: str
+    value_bytes: int
+    chunks: int
+    memory: str = "4 GB"
+    reproducible: bool = False
+
+
+CASES = (
+    Case("200 partials of 1 kB", 1_000, 200),
+    Case("200 partials of 10 MB", 10_000_000, 200),
+    Case("60 of 10 MB, reproducible", 10_000_000, 60, reproducible=True),
+    Case("56 partials of 160 MB, 1.5 GB workers", 160_000_000, 56, "1.5 GB"),
+)
+
+
+def make_processor(value_bytes, spin_s=0.05):
     def process(events):
         import time
 
@@ -33,7 +51,7 @@ def make_processor(n_bins, spin_s):
         import numpy as np
 
         end = time.perf_counter() + spin_s
-        h = hist.Hist.new.Reg(n_bins, 0, 1, name="x").Weight()
+        h = hist.Hist.new.Reg(value_bytes // 16, 0, 1, name="x").Weight()
         rng = np.random.default_rng(len(events))
         h.fill(rng.random(1000), weight=rng.random(1000))
         while time.perf_counter() < end:
@@ -44,10 +62,11 @@ def make_processor(n_bins, spin_s):
 
 
 class Watch:
-    """Peak resident memory of this process and of every worker, by sampling."""
+    """Peaks of this process and of every child while the block lasts [bytes]."""
 
     def __init__(self):
-        self.first, self.peak = {}, {}
+        self.before = psutil.Process().memory_info().rss
+        self.peaks = {}
         self._end = threading.Event()
         self._thread = threading.Thread(target=self._look, daemon=True)
 
@@ -67,68 +86,59 @@ class Watch:
                     rss = process.memory_info().rss
                 except psutil.Error:
                     continue
-                self.first.setdefault(process.pid, rss)
-                self.peak[process.pid] = max(self.peak.get(process.pid, 0), rss)
+                self.peaks[process.pid] = max(self.peaks.get(process.pid, 0), rss)
+
+    @property
+    def driver(self):
+        """How far this process rose."""
+        return self.peaks[os.getpid()] - self.before
+
+    @property
+    def workers(self):
+        """The peaks of the two largest children."""
+        return sorted((p for pid, p in self.peaks.items() if pid != os.getpid()), reverse=True)[:2]
 
 
-def measure(name, data, *, n_bins, chunks, memory, reproducible=False, spin_s=0.05):
-    events = 2_000
-    with tempfile.TemporaryDirectory() as folder, Watch() as watch:
-        warm = time.monotonic()
-        os.environ["BEAMPIPE_MEMORY_LIMIT"] = memory
+def run_case(case, data, folder):
+    """Do a case; gives the result and the peaks."""
+    with (
+        mock.patch.object(dispatch, "TARGET_S", 0.0),  # every bundle is one chunk
+        mock.patch.object(dispatch, "_LEAST_S", 0.0),
+        mock.patch.dict(os.environ, {"BEAMPIPE_MEMORY_LIMIT": case.memory}),
+        Watch() as watch,
+    ):
         result = bp.run(
-            make_processor(n_bins, spin_s),
+            make_processor(case.value_bytes),
             str(data),
-            chunksize=max(1, events // chunks),
+            chunksize=EVENTS // case.chunks,
             workers=2,
             progress=False,
             fresh=True,
-            reproducible=reproducible,
+            reproducible=case.reproducible,
             run_dir=Path(folder) / "run",
         )
-        wall_s = time.monotonic() - warm
-    assert result.output["n"] == events, result
-    own = (watch.peak.pop(os.getpid()) - watch.first[os.getpid()]) / MB
-    workers = sorted(watch.peak.values(), reverse=True)[:2]
-    metrics = result.metrics
-    print(
-        f"{name:<34} {wall_s:6.1f} s  driver +{own:5.0f} MB  workers peak "
-        f"{', '.join(f'{peak / MB:.0f}' for peak in workers)} MB  "
-        f"bundles {metrics['n_bundles']}  died {metrics['workers_died']}  "
-        f"segments {len(list((result.run_dir / 'segments').glob('*'))) if result.run_dir.exists() else '-'}"
-    )
-    for incident in result.record.incidents:
-        print("   ", incident["what"], incident["text"][:200], incident["count"])
+    return result, watch
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--only", choices=["idle", "many", "large", "reproducible"])
-    only = parser.parse_args().only
-    dispatch.TARGET_S = dispatch._LEAST_S = 0.0  # noqa: SLF001 (every bundle is one chunk)
-    with tempfile.TemporaryDirectory() as folder:
-        bp.make_data(folder, files=1, events=2_000)
-        if only in {None, "idle"}:
-            measure("idle: 200 partials of 1 kB", folder, n_bins=10, chunks=200, memory="4 GB")
-        if only in {None, "many"}:
-            measure("200 partials of 10 MB", folder, n_bins=625_000, chunks=200, memory="4 GB")
-        if only in {None, "reproducible"}:
-            measure(
-                "60 of 10 MB, reproducible",
-                folder,
-                n_bins=625_000,
-                chunks=60,
-                memory="4 GB",
-                reproducible=True,
-            )
-        if only in {None, "large"}:
-            measure(
-                "56 partials of 160 MB, 1.5 GB",
-                folder,
-                n_bins=10_000_000,
-                chunks=56,
-                memory="1.5 GB",
-            )
+    parser.add_argument("--case", type=int, choices=range(len(CASES)), help="only this one")
+    chosen = parser.parse_args().case
+    cases = CASES if chosen is None else (CASES[0], CASES[chosen])
+    idle = None
+    print(f"{'case':<40} {'driver':>9} {'workers above idle':>24} {'died':>5} {'time':>7}")
+    with tempfile.TemporaryDirectory() as data:
+        bp.make_data(data, files=1, events=EVENTS)
+        for case in cases:
+            with tempfile.TemporaryDirectory() as folder:
+                result, watch = run_case(case, data, folder)
+            if result.output["n"] != EVENTS:
+                raise SystemExit(f"{case.name}: {result}")
+            idle = idle or min(watch.workers)
+            workers = ", ".join(f"{(peak - idle) / MB:.0f} MB" for peak in watch.workers)
+            died, wall_s = result.metrics["workers_died"], result.metrics["wall_s"]
+            driver = f"{watch.driver / MB:.0f} MB"
+            print(f"{case.name:<40} {driver:>9} {workers:>24} {died:>5} {wall_s:>6.1f} s")
 
 
 if __name__ == "__main__":

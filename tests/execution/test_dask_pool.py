@@ -68,7 +68,7 @@ def wait_for(pool, count, timeout_s=60):
 
 
 def pull(pool, key, patience_s=60):
-    (answer,) = pool.pull([key], patience_s).values()
+    (answer,) = pool.pull([key], patience_s, lambda: None).values()
     if isinstance(answer, Exception):
         raise answer
     return answer

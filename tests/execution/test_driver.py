@@ -25,12 +25,13 @@ from beampipe.errors import (
 from beampipe.execution import blocks
 from beampipe.execution.accounting import account, tally_manifests
 from beampipe.execution.assembly import assemble_driver
-from beampipe.execution.driver import WINDOW, DriverOptions
+from beampipe.execution.driver import DriverOptions
 from beampipe.execution.ledger import Ledger, read_segments
 from beampipe.execution.pool import Lost
 from beampipe.execution.retries import RetryPolicy
 from beampipe.execution.run_directory import RunDirectory
 from beampipe.execution.summing import sum_segments, why_not_reproducible
+from beampipe.execution.window import WINDOW
 from beampipe.testing.chaos_pool import ChaosPool, Outcome
 
 RUN_ID = "test-run"
@@ -397,10 +398,10 @@ def test_results_that_keep_being_lost_end_the_run_instead_of_going_round_for_eve
     directory = make_directory(tmp_path)
 
     class Forgetful(Obedient):
-        def pull(self, keys, patience_s):
+        def pull(self, keys, patience_s, meanwhile):
             for key in keys:
                 self.lose_partial(key)
-            return super().pull(keys, patience_s)
+            return super().pull(keys, patience_s, meanwhile)
 
     driver = start_driver(directory, plan, Forgetful())
     with pytest.raises(WorkersLostError, match="again and again"):

@@ -35,7 +35,7 @@ def make_bundle(make_file_plan):
 
 
 def pull(pool, key):
-    (answer,) = pool.pull([key], 1.0).values()
+    (answer,) = pool.pull([key], 1.0, lambda: None).values()
     if isinstance(answer, Exception):
         raise answer
     return answer

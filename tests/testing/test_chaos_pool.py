@@ -16,7 +16,7 @@ def bundle():
 
 
 def pull(pool, key):
-    (answer,) = pool.pull([key], 1.0).values()
+    (answer,) = pool.pull([key], 1.0, lambda: None).values()
     if isinstance(answer, Exception):
         raise answer
     return answer

@@ -56,11 +56,13 @@ class Casualties:
 
     def take_death(self, event: WorkerDied) -> None:
         """At once: take back what was on it, before Dask lets it kill the next one."""
-        outings = [found for key in event.keys if (found := self.out.lose(key)) is not None]
-        self.pool.release(event.keys)
+        # What is held and was being computed again is not out: Dask does that once more.
+        keys = [key for key in event.keys if key in self.out]
+        outings = [found for key in keys if (found := self.out.lose(key)) is not None]
+        self.pool.release(keys)
         if event.is_expected:
             for outing in outings:
-                self._send_again(outing)
+                self._lose(outing)
             return
         self.n_died += 1
         before = self._deaths.get(event.worker)
@@ -103,6 +105,8 @@ class Casualties:
         fate = self.troubles.blame(chunk, worker, seen)
         name = f"part {chunk.k} of {chunk.plan.n_chunks} of {show_url(chunk.plan.file.urls[0])}"
         self.incidents.note("worker-died", f"{worker} died at {name}: {fate.text}", seen=dict(seen))
+        if fate.failure is None and fate.terms.pieces > 1:
+            self.incidents.note("split", f"{name} goes on in {fate.terms.pieces} pieces")
         if self.dispatcher.is_whole:
             self._send_block_again(outing, fate)
             return

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
 from beampipe.errors import ExecutionError
@@ -64,13 +64,17 @@ class Committer:
         length = max(checkpoint_s, _OVERHEAD * self._commit_s)
         return self.has_any and time.monotonic() - self._committed_at >= length
 
-    def commit(self, patience_s: float) -> list[Refusal]:
+    def commit(
+        self, patience_s: float, meanwhile: Callable[[], None] = lambda: None
+    ) -> list[Refusal]:
         """End the epoch.
 
         Parameters
         ----------
         patience_s : float
             For how long nothing may come from the workers [s].
+        meanwhile : callable
+            Called while it waits for them.
 
         Returns
         -------
@@ -83,14 +87,18 @@ class Committer:
         sealed = self.holdings.seal()
         failures, self._failures = self._failures, []
         self._write([Partial(manifest) for manifest in failures])
-        refused = [refusal for some in _batches(sealed) for refusal in self._pull(some, patience_s)]
+        refused = []
+        for some in _batches(sealed):
+            refused += self._pull(some, patience_s, meanwhile)
         self._committed_at = time.monotonic()
         self.count("commits", 1)
         return refused
 
-    def _pull(self, some: Sequence[Held], patience_s: float) -> list[Refusal]:
+    def _pull(
+        self, some: Sequence[Held], patience_s: float, meanwhile: Callable[[], None]
+    ) -> list[Refusal]:
         begin = time.monotonic()
-        answers = self.pool.pull([held.key for held in some], patience_s)
+        answers = self.pool.pull([held.key for held in some], patience_s, meanwhile)
         self.count("pull_s", time.monotonic() - begin)
         refused = []
         good = []

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import threading
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from dask.sizeof import sizeof
@@ -94,4 +95,5 @@ def run_with_plugin(name: str, bundle: Bundle) -> Partial:
 
     at_work = departure.bundle(key) if departure is not None else contextlib.nullcontext()
     with at_work, plugin.trail(name, worker) as trail:
-        return run_bundle(plugin.context, bundle, is_unwanted=is_unwanted, trail=trail)
+        partial = run_bundle(plugin.context, bundle, is_unwanted=is_unwanted, trail=trail)
+    return replace(partial, worker_ends_at=departure.ends_at()) if departure else partial

@@ -8,7 +8,7 @@ import queue
 import random
 import time
 import uuid
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import CancelledError
 from typing import TYPE_CHECKING, Any
 
@@ -167,13 +167,17 @@ class DaskPool:
         """Merges that have not ended."""
         return len(self._merging)
 
-    def pull(self, keys: Sequence[Key], patience_s: float) -> dict[Key, Partial | ExecutionError]:
+    def pull(
+        self, keys: Sequence[Key], patience_s: float, meanwhile: Callable[[], None]
+    ) -> dict[Key, Partial | ExecutionError]:
         """Bring partials here, as soon as they are ready.
 
         Parameters
         ----------
         patience_s : float
             How long to wait while none of them becomes ready [s].
+        meanwhile : callable
+            Called while there is nothing to do but wait.
 
         Returns
         -------
@@ -185,13 +189,16 @@ class DaskPool:
         heard_at = time.monotonic()
         while waiting and time.monotonic() - heard_at < patience_s:
             ready = {key: future for key, future in waiting.items() if future.done()}
-            if ready:
-                answers |= self._fetch(ready, patience_s)
+            # One whose worker dies in this moment is computed again by Dask, and waited for.
+            fetched = self._fetch(ready, patience_s) if ready else {}
+            if fetched:
+                answers |= fetched
                 heard_at = time.monotonic()
-                waiting = {key: future for key, future in waiting.items() if key not in ready}
+                waiting = {key: future for key, future in waiting.items() if key not in answers}
             else:
                 self._check_connection()
                 time.sleep(_LOOK_AGAIN_S)
+            meanwhile()
         for key in waiting:
             answers[key] = _lost(f"nothing was heard of it for {patience_s:.0f} s")
         return answers
@@ -199,7 +206,7 @@ class DaskPool:
     def _fetch(
         self, ready: Mapping[Key, Future[Any]], patience_s: float
     ) -> dict[Key, Partial | ExecutionError]:
-        """Bring what is ready here, in one go."""
+        """Bring what is ready here, in one go; what is not there any more is left out."""
         answers: dict[Key, Partial | ExecutionError] = {
             key: _explain(future) for key, future in ready.items() if future.status != "finished"
         }
@@ -209,14 +216,9 @@ class DaskPool:
             gathering: Any = self._client.gather(good, errors="skip", asynchronous=True)
             return await asyncio.wait_for(gathering, patience_s)
 
-        found: dict[Key, Partial] = {}
-        why = "its worker was lost before it could be fetched"
-        try:
-            found = self._client.sync(gather)
-        except (CancelledError, TimeoutError, OSError) as error:
-            why = f"{type(error).__name__}: {error}"
-        for key in good:
-            answers[key] = found.get(key) or _lost(why)
+        with contextlib.suppress(CancelledError, TimeoutError, OSError):
+            found: dict[Key, Partial] = self._client.sync(gather)
+            answers |= found
         return answers
 
     def find_workers(self, keys: Sequence[Key]) -> Mapping[Key, str]:

@@ -28,7 +28,7 @@ from beampipe.execution.bundles import Bundle
 from beampipe.execution.casualties import Casualties
 from beampipe.execution.committing import Committer, Refusal
 from beampipe.execution.dispatch import Dispatcher, terms_of
-from beampipe.execution.holdings import Held, fan_in
+from beampipe.execution.holdings import Held
 from beampipe.execution.incidents import Incidents
 from beampipe.execution.interrupts import deferred_interrupt
 from beampipe.execution.manifest import ChunkKey, FailedChunk, Manifest
@@ -39,15 +39,12 @@ from beampipe.execution.pool import DeathReport, Event, Finished, Key, Lost, Poo
 from beampipe.execution.progress import Notify, ignore
 from beampipe.execution.strikes import Strikes
 from beampipe.execution.troubles import Fate, Troubles
+from beampipe.execution.window import Load, window_size
 
-WINDOW = 256
-_FIRST = 64
 _ATTEMPTS = 3
 _POLL_S = 0.2
 _PATIENCE_S = 60.0
 _LAST_CALL_S = 10.0
-_RESULT_BYTES = 80_000_000
-"""What results may take on workers until the next commit, for each thread."""
 # No later chunk could mend these.
 _FATAL = (AccumulationError, ProcessorOutputError, LedgerError)
 
@@ -158,9 +155,12 @@ class Driver:
         if self._stop is not None:
             raise self._stop
 
-    def _turn(self) -> None:
-        for event in self.pool.wait(self._pause_s()):
+    def _listen(self, timeout_s: float = 0.0) -> None:
+        for event in self.pool.wait(timeout_s):
             self._take(event)
+
+    def _turn(self) -> None:
+        self._listen(self._pause_s())
         self.committer.holdings.fold()
         self.casualties.give_up_waiting()
         self._start_twins()
@@ -191,13 +191,15 @@ class Driver:
     def _fill_window(self) -> bool:
         """Send bundles until enough are out; False when nothing is left to wait for."""
         threads = self.pool.n_threads()
-        window = max(2 * threads, WINDOW)
-        if self.dispatcher.pace.done == 0:
-            # Until it is known how long a chunk takes and how large a result is: just enough to
-            # start with, yet enough that an adaptive cluster at zero scales up (see FACTS).
-            window = min(window, threads or _FIRST)
-        elif self._value_bytes and threads:
-            window = min(window, self._room(threads))
+        window = window_size(
+            Load(
+                threads,
+                is_paced=self.dispatcher.pace.done > 0,
+                value_bytes=self._value_bytes,
+                held=len(self.committer.holdings),
+                merging=self.pool.n_merging(),
+            )
+        )
         is_quiet = self._out.is_quiet
         while len(self._out) < window and not is_quiet:
             bundle = self.dispatcher.next_bundle(threads)
@@ -212,16 +214,6 @@ class Driver:
         return bool(
             self._out or self.casualties.is_waiting or self.dispatcher.due is not None or is_full
         )
-
-    def _room(self, threads: int) -> int:
-        """How many bundles may be out so that workers can hold their results.
-
-        What is held, and what is being merged, takes its share: where that is all, merges come
-        first, and a commit where there are none.
-        """
-        n_values = max(threads + 1, threads * _RESULT_BYTES // self._value_bytes)
-        in_merges = self.pool.n_merging() * fan_in(self._value_bytes)
-        return max(0, n_values - len(self.committer.holdings) - in_merges)
 
     def _send(self, bundle: Bundle, *, is_quiet: bool = False, twin: Key | None = None) -> None:
         if bundle.is_suspect:
@@ -368,7 +360,7 @@ class Driver:
         self._tell("committing")
         # A merge waits for a bundle to end before it can begin, so bundles say what is long.
         patience_s = _PATIENCE_S + 3 * self.dispatcher.pace.longest_s
-        for refusal in self.committer.commit(patience_s):
+        for refusal in self.committer.commit(patience_s, self._listen):
             self._take_refusal(refusal)
         self._tell("running")
 

@@ -349,6 +349,7 @@ def _metrics(driver: Driver, pool: Pool, clock: _Clock) -> dict[str, Any]:
         "commits": int(counted.get("commits", 0.0)),
         "retries": int(counted.get("retries", 0.0)),
         "workers_died": driver.casualties.n_died,
+        "chunks_split": sum(len(one.manifest.split) for one in driver.committer.ledger.segments()),
         "twins": int(counted.get("twins", 0.0)),
         "stages_s": stages,
     }

@@ -55,6 +55,9 @@ class Outings:
     def __len__(self) -> int:
         return len(self._out)
 
+    def __contains__(self, key: Key) -> bool:
+        return key in self._out
+
     def __iter__(self) -> Iterator[Key]:
         return iter(self._out)
 

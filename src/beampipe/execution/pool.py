@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -104,10 +104,13 @@ class Pool(Protocol):
         """Fold partials into one where they are; the inputs may then be released."""
         ...
 
-    def pull(self, keys: Sequence[Key], patience_s: float) -> dict[Key, Partial | ExecutionError]:
+    def pull(
+        self, keys: Sequence[Key], patience_s: float, meanwhile: Callable[[], None]
+    ) -> dict[Key, Partial | ExecutionError]:
         """Bring partials here, or what went wrong with each.
 
-        One that has not come when nothing at all has come for so long [s] is lost.
+        One that has not come when nothing at all has come for so long [s] is lost. While there
+        is nothing to do but wait, `meanwhile` is called again and again; it may call `wait`.
         """
         ...
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import starmap
 from typing import Any
@@ -80,9 +80,12 @@ class ChaosPool:
         self.parents[key] = tuple(keys)
         return key
 
-    def pull(self, keys: Sequence[Key], patience_s: float) -> dict[Key, Partial | ExecutionError]:
-        """Compute partials now, or say that they are lost."""
+    def pull(
+        self, keys: Sequence[Key], patience_s: float, meanwhile: Callable[[], None]
+    ) -> dict[Key, Partial | ExecutionError]:
+        """Compute partials now, or say that they are lost; events may be heard meanwhile."""
         del patience_s
+        meanwhile()
         answers: dict[Key, Partial | ExecutionError] = {}
         for key in keys:
             try:
