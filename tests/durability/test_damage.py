@@ -18,6 +18,7 @@ from tests.durability.small_run import (
 )
 
 from beampipe.errors import LedgerError, NotARunError, RunFormatError
+from beampipe.execution.history import ACCEPTED, add_to_history
 from beampipe.execution.lease import Lease
 from beampipe.execution.ledger import Ledger
 from beampipe.execution.record_reader import read_record, read_summary
@@ -36,9 +37,11 @@ KINDS = {
     "result": "result.zip",
     "run": "run.json",
     "plan": "plan.json",
+    "history": "history.json",
 }
 # Without a mark that is gone from the disk the same events are there twice, and that is refused.
-MAY_REFUSE = {"run", "plan", "void mark"}
+MAY_REFUSE = {"run", "plan", "void mark", "history"}
+CHANGE = "The processor's code: µ → e"
 
 pytestmark = pytest.mark.timeout(600)  # thousands of states, on a machine that may be busy
 
@@ -77,6 +80,7 @@ def run(memory, source):
     shutil.copy(late / "segments" / "000001.zip", path / "segments")
     shutil.rmtree(late)
     Lease(directory, "nobody").heartbeat()
+    add_to_history(path, [{"what": ACCEPTED, "text": CHANGE}])
     check_exact(path)
     return path
 
@@ -91,6 +95,8 @@ def check_noticed(path, kind):
         return
     record = read_record(path)
     read_summary(path)
+    if (path / KINDS["history"]).exists():  # it may say nothing, but never something else
+        assert record.accepted_changes == read_summary(path).accepted_changes == (CHANGE,)
     events = record.output["n"]
     assert events == 10 * record.output["which"].bit_count() == record.accounting.events_processed
     assert (record.status == "complete") <= (record.output == EXPECTED)

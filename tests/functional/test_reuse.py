@@ -286,6 +286,18 @@ def test_only_runs_that_are_the_users_alone_are_taken_from(place):
     assert reused(run()) == 0
 
 
+def test_a_run_whose_history_is_damaged_is_not_taken_from(place):
+    """It might say that the run was gone on with after a change."""
+    first = run()
+    history = first.run_dir / "history.json"
+    history.write_bytes(b"\0" * 100)
+    second = run()
+    assert (reused(second), second.output) == (0, first.output)
+    shutil.rmtree(second.run_dir)
+    history.unlink()
+    assert reused(run()) == 12
+
+
 def test_another_folder_of_runs_is_taken_from_when_it_is_named(place, monkeypatch):
     first = run()
     monkeypatch.setenv("BEAMPIPE_RUN_ROOT", str(place / "elsewhere"))
