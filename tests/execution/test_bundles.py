@@ -79,6 +79,9 @@ class MadeUpEvents:
     def read_s(self):
         return 0.0
 
+    def check_unchanged(self):
+        pass
+
     def close(self):
         self.is_closed = True
 

@@ -13,6 +13,7 @@ from tests.faults.http_server import FaultyServer
 
 import beampipe
 import beampipe.runs.run as run_module
+from beampipe.reading.trees import OpenTree
 from beampipe.testing import tiny_files
 
 HOSTILE = "Z → µµ 'x' \"q\".root"
@@ -135,13 +136,13 @@ def test_a_file_that_may_not_be_read_any_more(files, before_reading, no_privileg
     assert {failure.attempt for failure in result.failures} == {2}  # one try elsewhere
 
 
-def write_clusters(path):
+def write_clusters(path, scale=1.0):
     """As many events, in clusters, so that there can be chunks."""
     numbers = np.arange(EVENTS, dtype="f8")
-    with path.open("w+b") as handle, uproot.recreate(handle) as file:
-        file.mktree("Events", {"x": "f8"})
+    with path.open("w+b") as handle, uproot.recreate(handle, compression=None) as file:
+        file.mktree("Events", {"x": "f8", "y": "f8"})
         for part in np.split(numbers, 5):
-            file["Events"].extend({"x": part})
+            file["Events"].extend({"x": part, "y": scale * part})
     return path
 
 
@@ -209,6 +210,83 @@ def test_a_server_that_stays_in_trouble_is_called_that(served, before_reading):
     assert (failure.kind, failure.rule, failure.attempt) == ("transient", "http-status", 4)
     assert "503" in failure.why
     assert "try again later" in failure.fix
+
+
+@pytest.fixture
+def remote_clusters(served):
+    """A file of five clusters on the server, and another of as many bytes to put there."""
+    spare = served.folder / "spare" / "clusters.root"
+    spare.parent.mkdir()
+    write_clusters(spare, scale=3.0)
+    return write_clusters(served.folder / spare.name)
+
+
+def test_a_remote_file_that_is_replaced_while_a_chunk_is_read_is_never_counted(
+    served, remote_clusters, tmp_path
+):
+    path, log = remote_clusters, tmp_path / "log"
+
+    def process(events):
+        with log.open("a") as file:
+            file.write("begun\n")
+        is_second = log.read_text().count("\n") == 2
+        if is_second:
+            (path.parent / "spare" / path.name).replace(path)
+        # What the first chunk asked for was read ahead; of the old file.
+        x = (events.y if is_second else events.x).to_numpy()
+        with log.open("a") as file:
+            file.write(f"{x.sum()} ")
+        return {"n": len(x), "sum": float(x.sum())}
+
+    before = EVENTS // 5
+    result = run(process, [f"{served.url}/{path.name}"], client="inline", chunksize=before)
+    # The bytes of the new file came through without a complaint: three times what there was.
+    assert f"{3 * sum(range(before, 2 * before)):.1f}" in log.read_text().split()
+    assert result.output == {"n": before, "sum": before * (before - 1) / 2}
+    assert {(failure.code, failure.kind) for failure in result.failures} == {
+        ("reading-file-changed", "data")
+    }
+    assert (result.status, result.accounting.balances) == ("incomplete", True)
+    assert beampipe.verify(result.run_dir).is_proved
+
+
+def test_a_file_that_is_not_replaced_costs_a_request_per_chunk(
+    served, remote_clusters, monkeypatch
+):
+    def count_requests():
+        served.requests.clear()
+        url = f"{served.url}/{remote_clusters.name}"
+        result = run(count_events, [url], client="inline", chunksize=EVENTS // 5, fresh=True)
+        assert result.output == {"n": EVENTS, "sum": EVENTS * (EVENTS - 1) / 2}
+        return len(served.requests)
+
+    confirmed = count_requests()
+    monkeypatch.setattr(OpenTree, "confirm", lambda _: None)
+    assert confirmed == count_requests() + 5
+
+
+def test_a_header_that_cannot_be_read_in_passing_costs_a_try(served, remote_clusters, tmp_path):
+    flag, seen = tmp_path / "flag", tmp_path / "seen"
+
+    def fail_once(*_):
+        if not flag.exists():
+            return None
+        flag.unlink()
+        return 503
+
+    def process(events):
+        output = count_events(events)
+        if not seen.exists():
+            seen.touch()
+            flag.touch()
+        return output
+
+    served.fault = fail_once
+    url = f"{served.url}/{remote_clusters.name}"
+    result = run(process, [url], client="inline", chunksize=EVENTS // 5, on_error="stop")
+    assert not flag.exists()
+    assert result.output == {"n": EVENTS, "sum": EVENTS * (EVENTS - 1) / 2}
+    assert (result.status, result.metrics["retries"]) == ("complete", 1)
 
 
 # -- rules of one's own --------------------------------------------------------------------------

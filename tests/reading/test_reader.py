@@ -21,6 +21,7 @@ from beampipe.errors import (
     FileTruncatedError,
 )
 from beampipe.reading.reader import Reader
+from beampipe.reading.trees import OpenTree
 
 
 @pytest.fixture
@@ -242,3 +243,18 @@ def test_synthetic_data_of_both_kinds_is_read_alike(reader_of, tmp_path, entry_o
         sums.append((round(total, 1), n_muons))
     assert sums[0] == sums[1]
     assert sums[0][1] > 0
+
+
+def test_a_chunk_in_pieces_is_confirmed_once(
+    reader_of, write_events, entry_of, chunks_of, monkeypatch
+):
+    confirmed = []
+    monkeypatch.setattr(OpenTree, "confirm", lambda _: confirmed.append(data.stop))
+    (chunk,) = chunks_of(entry_of(write_events()))
+    reader = reader_of(None)
+    for piece in range(3):
+        with reader.read(chunk, {}, piece=(piece, 3)) as data:
+            data.check_unchanged()
+    assert confirmed == [300]
+    data.check_unchanged()  # closed: there is nothing to ask of
+    assert confirmed == [300]

@@ -11,6 +11,7 @@ import psutil
 import pytest
 
 from beampipe.errors import (
+    DatasetError,
     FileChangedError,
     FileMissingError,
     FileTruncatedError,
@@ -202,6 +203,81 @@ def test_a_remote_files_header_is_read_again_after_a_while(
     monkeypatch.setattr(trees.time, "monotonic", lambda: later + 100)
     with pytest.raises(FileChangedError):
         pool.get(remote)
+
+
+@pytest.fixture
+def remote(write_events, entry_of):
+    """A file that is a remote one to us, and what puts another in its place."""
+    import fsspec
+
+    path = write_events("a.root")
+    name = f"/{os.getpid()} Z → µµ.root"
+    fsspec.filesystem("memory").pipe(name, path.read_bytes())
+    entry = dataclasses.replace(entry_of(path), urls=(f"memory:/{name}",))
+    yield entry, lambda data: fsspec.filesystem("memory").pipe(name, data)
+    fsspec.filesystem("memory").rm(name)
+
+
+def test_what_was_read_of_a_remote_file_is_confirmed_once(pool, remote):
+    entry, _ = remote
+    opened = pool.get(entry)
+    before = opened.requested_bytes
+    opened.confirm()
+    assert opened.requested_bytes == before + 63
+    opened.confirm()  # nothing was read since
+    assert opened.requested_bytes == before + 63
+    opened.tree["event"].array()
+    opened.confirm()
+    assert opened.confirmed_bytes == opened.requested_bytes > before + 2 * 63
+    assert not opened.is_suspect
+
+
+def test_a_remote_file_that_was_replaced_is_not_confirmed(pool, write_events, remote):
+    entry, put = remote
+    opened = pool.get(entry)
+    data = write_events("a.root").read_bytes()
+    assert opened.tree.file.fUUID not in data  # the same events, and yet another file
+    put(data)
+    assert len(opened.tree["event"].array()) == 300  # uproot notices nothing
+    with pytest.raises(FileChangedError, match="not the file that was planned"):
+        opened.confirm()
+    assert opened.is_suspect
+    with pytest.raises(FileChangedError):
+        pool.get(entry)
+
+
+@pytest.mark.parametrize("rest", [b"", b"<html>log in</html>"])
+def test_a_remote_file_without_a_header_is_not_confirmed(pool, remote, rest):
+    entry, put = remote
+    opened = pool.get(entry)
+    put(rest)
+    with pytest.raises(DatasetError):
+        opened.confirm()
+    assert opened.is_suspect
+
+
+@pytest.mark.parametrize("version", ["small", "big"])
+def test_the_uuid_lies_where_it_is_looked_for(pool, remote, monkeypatch, version):
+    from uproot import reading
+
+    entry, put = remote
+    opened = pool.get(entry)
+    uuid = opened.tree.file.fUUID
+    if version == "big":
+        fields = [*reading._file_header_fields_big.unpack(bytes(75))[:-1], uuid]
+        put(reading._file_header_fields_big.pack(*fields) + bytes(1000))
+        monkeypatch.setattr(opened.tree.file, "_fVersion", 1_000_000 + 62400)
+    opened.confirm()
+    assert not opened.is_suspect
+
+
+def test_a_local_file_needs_no_confirmation(pool, write_events, entry_of):
+    path = write_events()
+    opened = pool.get(entry_of(path))
+    before = opened.requested_bytes
+    path.unlink()
+    opened.confirm()
+    assert opened.requested_bytes == before
 
 
 def test_the_collector_is_as_it_was_afterwards():

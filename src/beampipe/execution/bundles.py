@@ -272,6 +272,7 @@ class _Work:
                 output = processor.process(data.events)
                 check_output(output)
                 output = materialize(output)
+            data.check_unchanged()
             done = time.perf_counter()
             read_s = data.read_s()
             self.folder.count("open_s", opened - begin)

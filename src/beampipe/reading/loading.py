@@ -131,6 +131,12 @@ class ColumnLoader:
                 how=dict,
             )
 
+    def confirm(self) -> None:
+        """Make sure that what was read is of the file that was planned; see `OpenTree.confirm`."""
+        if self.opened is not None:
+            with self._accounted(self.opened):
+                self.opened.confirm()
+
     def has(self, name: str) -> bool:
         """Tell whether the tree has such a column."""
         return name in self._open_tree(name).tree

@@ -83,6 +83,22 @@ class ChunkEvents:
         """Give the time spent loading columns so far [s]."""
         return self._loader.read_s
 
+    def check_unchanged(self) -> None:
+        """Make sure that the chunk was read from the file that was planned, before it counts.
+
+        Another remote file may have taken the name meanwhile. That takes one small request per
+        chunk; a local file is held open and needs none.
+
+        Raises
+        ------
+        FileChangedError
+            ``reading-file-changed``
+        DatasetError
+            The file's header cannot be read any more.
+        """
+        if self.stop == self.chunk[1]:  # of several pieces the last one speaks for all
+            self._loader.confirm()
+
     def close(self) -> None:
         """Let go of events, columns and tree."""
         self.events = None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import os
 import time
+import uuid
 from collections import OrderedDict
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
@@ -12,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from beampipe.datasets.file_errors import MappedFileErrors, truncated_error
+from beampipe.datasets.file_errors import BIG_FILE_VERSION, MappedFileErrors, truncated_error
 from beampipe.datasets.trees import find_tree
 from beampipe.datasets.urls import is_remote, local_path, show_url
 from beampipe.error_kinds import classify_error
@@ -22,7 +23,12 @@ if TYPE_CHECKING:
     from beampipe.datasets.model import FileEntry
 
 _REMOTE_TRUST_S = 60.0
-"""For how long a remote file is taken to be unchanged before its header is read again."""
+"""For how long a remote file is taken to be unchanged before it is used for another chunk.
+
+That only saves work in vain: what was read is confirmed after every chunk.
+"""
+_UUID_AT = {False: 47, True: 59}
+"""Where the uuid lies in a ROOT header of 32-bit and of 64-bit positions."""
 
 
 class Stamp(NamedTuple):
@@ -53,6 +59,8 @@ class OpenTree:
         A read failed: the tree is opened again before it is used again.
     chunks_served : int
         Chunks read from it so far.
+    confirmed_bytes : int
+        What was read before the header of a remote file was last read again.
     cache : dict
         What is worked out once per open tree.
     """
@@ -64,6 +72,7 @@ class OpenTree:
     checked_at: float
     is_suspect: bool = False
     chunks_served: int = 0
+    confirmed_bytes: int = 0
     cache: dict[str, Any] = field(default_factory=dict)
 
     @property
@@ -86,6 +95,31 @@ class OpenTree:
             return False
         now = _stamp(self.url)
         return now is not None and now[:2] == self.stamp[:2] and now != self.stamp
+
+    def confirm(self) -> None:
+        """Make sure that all that was read of a remote file so far is of the planned one.
+
+        Each request goes to whatever lies under the name by then. A uuid never comes back, so a
+        header that still has it speaks for everything that was read before.
+
+        Raises
+        ------
+        FileChangedError
+            ``reading-file-changed``: another file has taken the name.
+        DatasetError
+            The header cannot be read, so nobody knows.
+        """
+        if self.is_local or self.requested_bytes == self.confirmed_bytes:
+            return
+        was_suspect, self.is_suspect = self.is_suspect, True
+        begin = _UUID_AT[self.tree.file.fVersion >= BIG_FILE_VERSION]
+        stop = begin + 16
+        with MappedFileErrors(self.url):
+            header = bytes(self.tree.file.source.chunk(0, stop).raw_data)
+        if header[begin:] != uuid.UUID(self.uuid).bytes:
+            raise _changed(self.url, "its header was another one after a chunk was read")
+        self.is_suspect = was_suspect
+        self.checked_at, self.confirmed_bytes = time.monotonic(), self.requested_bytes
 
     def close(self) -> None:
         """Close the file."""
