@@ -121,3 +121,12 @@ def test_segments_of_a_run_whose_files_had_other_places_are_all_added():
     assert sum_segments(segments, trust=False) == {"d": {"x": total}}
     assert "out of their order" in why_not_reproducible(PLAN, segments)
     assert "out of their order" in why_not_reproducible(PLAN, segments[:1])
+
+
+def test_processors_of_two_kinds_void_the_mark():
+    segments = [
+        Segment(replace(leaf(k).manifest, node=(0, k), instructions=(f"x86-{k}",)), {})
+        for k in range(2)
+    ]
+    assert why_not_reproducible(PLAN, segments[:1]) == ""
+    assert "2 kinds of processors" in why_not_reproducible(PLAN, segments)

@@ -24,6 +24,7 @@ from beampipe.execution.accumulators import (
 )
 from beampipe.execution.exclusion import Exclusion
 from beampipe.execution.failures import describe_failure, explain_error
+from beampipe.execution.instructions import name_instructions
 from beampipe.execution.manifest import ChunkKey, DoneChunk, FailedChunk, Manifest, SplitChunk
 from beampipe.execution.output_ties import check_can_travel, check_is_new, materialize
 from beampipe.execution.partials import Partial
@@ -380,6 +381,7 @@ class _Folder:
                 failed=tuple(self.failed),
                 split=tuple(self.split),
                 opened=tuple(sorted(self.opened)),
+                instructions=(name_instructions(),) if self.done else (),
             ),
             self.total.value,
             self.metrics,

@@ -88,6 +88,8 @@ class Manifest:
         Files that the processor was seen to open and that no plan knows of.
     node : (int, int) or None
         Level and index in the tree of a reproducible run.
+    instructions : tuple of str
+        What the processors are called that computed it (see `name_instructions`).
     """
 
     dataset: str
@@ -96,6 +98,7 @@ class Manifest:
     split: tuple[SplitChunk, ...] = ()
     opened: tuple[str, ...] = ()
     node: tuple[int, int] | None = None
+    instructions: tuple[str, ...] = ()
 
     def keys(self) -> Iterator[ChunkKey]:
         """Go through the chunks, done or failed."""
@@ -131,6 +134,7 @@ class Manifest:
             ),
             **({"opened": list(self.opened)} if self.opened else {}),
             **({"node": list(self.node)} if self.node is not None else {}),
+            **({"instructions": list(self.instructions)} if self.instructions else {}),
         }
 
     @classmethod
@@ -143,6 +147,7 @@ class Manifest:
             split=tuple(SplitChunk(*row) for row in data.get("split", ())),
             opened=tuple(map(str, data.get("opened", ()))),
             node=tuple(data["node"]) if data.get("node") else None,
+            instructions=tuple(map(str, data.get("instructions", ()))),
         )
 
 
@@ -171,8 +176,16 @@ def join_manifests(manifests: Iterable[Manifest]) -> Manifest:
     check_no_overlap(done)
     failed = tuple(chunk for manifest in manifests for chunk in manifest.failed)
     split = tuple(chunk for manifest in manifests for chunk in manifest.split)
-    opened = sorted({path for manifest in manifests for path in manifest.opened})
-    return Manifest(names.pop(), done, failed, split, tuple(opened))
+    opened = {path for manifest in manifests for path in manifest.opened}
+    instructions = {name for manifest in manifests for name in manifest.instructions}
+    return Manifest(
+        names.pop(),
+        done,
+        failed,
+        split,
+        opened=tuple(sorted(opened)),
+        instructions=tuple(sorted(instructions)),
+    )
 
 
 def check_no_overlap(done: Iterable[DoneChunk]) -> None:

@@ -132,6 +132,12 @@ def why_not_reproducible(plan: Plan, segments: Iterable[Segment]) -> str:
             f"{moved:,} sums were added out of their order: of chunks that failed first and were "
             "done later, or taken from a run of other files"
         )
+    kinds = {name for segment in segments for name in segment.manifest.instructions}
+    if len(kinds) > 1:
+        reasons.append(
+            f"{len(kinds)} kinds of processors took part, which need not compute the same bits: "
+            f"{', '.join(sorted(kinds))}"
+        )
     return "; ".join(reasons)
 
 
