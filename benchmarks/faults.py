@@ -152,7 +152,7 @@ def out_of_memory(case):
 def transient_errors(case):
     """A web server that fails one request of twenty from the first chunk on."""
     flaky_server.Handler.folder = case.data
-    flaky_server.Handler.rng = random.Random(7)  # noqa: S311 (chance, no secret)
+    flaky_server.Handler.rng = random.Random(7)
     server = flaky_server.Server(("127.0.0.1", 0), flaky_server.Handler)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     place = f"http://127.0.0.1:{server.server_port}/"

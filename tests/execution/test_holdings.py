@@ -79,6 +79,19 @@ def test_large_values_are_merged_one_pair_at_a_time(plan, hold):
     assert len(holdings) == 1
 
 
+def test_small_values_are_folded_with_their_equals(plan, hold):
+    """Else a sum of thousands would be gone through again with every eighth partial."""
+    holdings = GroupedHoldings(Pool(), FileGroups(plan))
+    holdings._groups.n_files = 20
+    for number in range(80):
+        holdings.add(hold(number))
+    depths = sorted(held.depth for held in holdings)
+    assert depths == [1, 1, 2]
+    (sealed,) = holdings.seal()
+    assert len(sealed.chunks) == 80
+    assert sealed.depth == 3
+
+
 def test_groups_that_grow_take_along_what_is_held(plan, hold):
     holdings = GroupedHoldings(Pool(), FileGroups(plan))
     holdings.add(hold(0))

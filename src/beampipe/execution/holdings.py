@@ -31,6 +31,8 @@ class Held:
         About how large its value is [bytes].
     node : (int, int) or None
         Its place in the tree of a reproducible run.
+    depth : int
+        How often it was folded.
     """
 
     key: Key
@@ -38,6 +40,7 @@ class Held:
     chunks: Mapping[ChunkKey, Chunk]
     value_bytes: int = 0
     node: Node | None = None
+    depth: int = 0
 
 
 class Holdings(Protocol):
@@ -104,10 +107,22 @@ class GroupedHoldings:
             self._fold_group(some)
 
     def _fold_group(self, some: list[Held]) -> None:
+        """Fold as many as there are to be at once: of large ones few, of small ones equals.
+
+        Equals (of the same depth) keep a tree flat: a sum that is folded again with every few
+        partials would be gone through again each time.
+        """
         while len(some) >= (count := _fan_in(some)):
-            if count == _FEWEST and self._pool.n_merging():
+            if count == FAN_IN:
+                equals = [held for held in some if held.depth == some[-1].depth]
+                if len(equals) < count:
+                    break
+                some[:] = [held for held in some if held.depth != some[-1].depth]
+                some.append(merge_held(self._pool, equals))
+            elif count == _FEWEST and self._pool.n_merging():
                 break  # one at a time: the inputs stay until it has ended
-            self._merge_first(some, count)
+            else:
+                self._merge_first(some, count)
 
     def _merge_first(self, some: list[Held], count: int) -> None:
         merged = merge_held(self._pool, some[:count])
@@ -193,7 +208,13 @@ def merge_held(pool: Pool, group: Sequence[Held]) -> Held:
     manifest = join_manifests(one.manifest for one in group)
     merged = pool.merge(keys)
     pool.release(keys)
-    return Held(merged, manifest, chunks, max(one.value_bytes for one in group))
+    return Held(
+        merged,
+        manifest,
+        chunks,
+        value_bytes=max(one.value_bytes for one in group),
+        depth=1 + max(one.depth for one in group),
+    )
 
 
 def fan_in(value_bytes: int) -> int:

@@ -29,7 +29,7 @@ VALUES = [
 ]
 
 
-@pytest.mark.parametrize("value", VALUES, ids=repr)
+@pytest.mark.parametrize("value", VALUES, ids=lambda value: type(value).__name__)
 def test_it_has_a_digest_of_its_own(value):
     found = Walk(describe).value(value)
     assert found == Walk(describe).value(value)
