@@ -34,7 +34,7 @@ def load(tmp_path, name, text):
     [
         ("f.toml", TOML),
         ("f.json", JSON),
-        ("f.json.gz", gzip.compress(JSON.encode())),
+        ("f.json.gz", gzip.compress(JSON.encode(), mtime=0)),
         ("f.yaml", YAML),
         ("f.YML", YAML),
         ("f.json", b"\xef\xbb\xbf" + JSON.encode()),
