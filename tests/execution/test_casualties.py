@@ -155,3 +155,21 @@ def test_a_block_goes_again_as_a_whole_and_without_who_was_given_up(scene):
         assert [chunk.k for chunk in bundle.chunks] == [0, 1, 2, 3]
         assert len(bundle.given_up) == (1 if number == DEATHS - 1 else 0)
     assert bundle.given_up[0].k == 1
+
+
+def test_a_suspect_that_nobody_can_name_keeps_its_pieces_and_who_was_given_up(scene, make_failed):
+    casualties, chunks, _ = scene
+    given_up = (make_failed(k=0),)
+    send(casualties, chunks, pieces=4, given_up=given_up)
+    kill(casualties, 1)
+    bundle = casualties.dispatcher.next_suspect()
+    assert (bundle.pieces, bundle.given_up, bundle.is_suspect) == (4, given_up, True)
+
+
+def test_what_a_suspect_hands_back_is_suspected_still(scene):
+    casualties, chunks, _ = scene
+    send(casualties, chunks, is_quiet=True, is_suspect=True)
+    outing = casualties.out.take("b1")
+    casualties.send_again(chunks[2:], outing)
+    assert casualties.dispatcher.next_bundle(1) is None
+    assert casualties.dispatcher.next_suspect().chunks == tuple(chunks[2:])

@@ -17,12 +17,14 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from beampipe.datasets.model import DatasetPlan, FileEntry, FilePlan, Plan
 from beampipe.errors import (
     AccumulationError,
+    PartialLostError,
     RunHeldError,
     RunStoppedError,
     WorkerDiedError,
     WorkersLostError,
 )
 from beampipe.execution import blocks
+from beampipe.execution import driver as driver_module
 from beampipe.execution.accounting import account, tally_manifests
 from beampipe.execution.assembly import assemble_driver
 from beampipe.execution.driver import DriverOptions
@@ -638,3 +640,100 @@ def test_a_group_of_files_is_one_segment_and_large_values_have_few(tmp_path):
     directory = make_directory(tmp_path / "large")
     start_driver(directory, plan, Large()).run()
     assert len(list(read_segments(directory, RUN_ID))) <= 7
+
+
+def take_all(driver, pool):
+    for event in pool.wait(0):
+        driver._take(event)
+
+
+def test_a_suspect_may_come_back_in_the_moment_that_its_twin_is_sent(tmp_path):
+    plan = make_small_plan(sizes=((40,),), chunks=8)
+    directory = make_directory(tmp_path)
+    pool = ChaosPool()
+    driver = start_driver(directory, plan, pool)
+    driver.dispatcher.pace.learn(0.001, 1)
+    driver._fill_window()
+    (key,) = pool.running()
+    pool.kill([key], begun={key: 3}, seen={"signal": 11})
+    take_all(driver, pool)
+    driver._fill_window()
+    (alone,) = [one for one in pool.running() if pool.bundles[one].is_suspect]
+    for other in set(pool.running()) - {alone}:
+        pool.finish(other, Outcome())
+    take_all(driver, pool)
+    driver._out._out[alone].sent_at -= 1000
+    driver._out.heard_at = -1000.0
+    pool.finish(alone, Outcome())  # and nobody has heard of it yet
+    driver._start_twins()
+    take_all(driver, pool)
+    driver.commit()
+    assert check_counted_once(directory, plan).is_complete
+
+
+def test_chunks_that_wait_for_their_time_do_not_keep_large_results_from_being_committed(tmp_path):
+    plan = make_small_plan(sizes=((40,) * 20,), chunks=8)
+    directory = make_directory(tmp_path)
+    pool = ChaosPool()
+    driver = start_driver(directory, plan, pool)
+    driver.dispatcher.pace.learn(0.02, 1)
+    driver._value_bytes = 10**9
+    driver._fill_window()
+    for key in pool.running():
+        pool.finish(key, Outcome(passing=frozenset({0})))
+    take_all(driver, pool)
+    assert driver._window() == 0
+    assert driver.dispatcher.due is not None
+    assert driver._fill_window()
+    assert pool.running()
+
+
+def test_workers_that_go_one_after_the_other_do_not_make_the_driver_commit_all_the_time(
+    tmp_path, monkeypatch
+):
+    monkeypatch.setattr(driver_module, "_LEAST_HASTE_S", 1e9)
+    plan = make_small_plan(sizes=((40,) * 10,), chunks=8)
+    directory = make_directory(tmp_path)
+
+    class Going(Obedient):
+        def running(self):
+            return super().running()[:1]  # one at a time comes back
+
+        def wait(self, timeout_s):
+            events = super().wait(timeout_s)
+            return [
+                replace(one, summary=replace(one.summary, worker_ends_at=1.0)) for one in events
+            ]
+
+    pool = Going()
+    driver = start_driver(directory, plan, pool)
+    driver.run()
+    assert check_counted_once(directory, plan).is_complete
+    assert driver.metrics["commits"] == 2
+
+
+def test_a_chunk_whose_result_went_down_goes_out_again_on_its_old_terms(tmp_path):
+    plan = make_small_plan(sizes=((40,),), chunks=8)
+    pool = ChaosPool()
+    driver = start_driver(make_directory(tmp_path), plan, pool)
+    driver.dispatcher.pace.learn(0.001, 1)
+    driver._fill_window()
+    (key,) = pool.running()
+    pool.kill([key], begun={key: 3}, seen={"is_out_of_memory": True})
+    take_all(driver, pool)
+    driver._fill_window()
+    (alone,) = [one for one in pool.running() if pool.bundles[one].pieces > 1]
+    pool.gone.add(alone)
+    pool.events.append(Lost(alone, PartialLostError("its worker is gone")))
+    take_all(driver, pool)
+    driver._fill_window()
+    (again,) = [one for one in pool.running() if pool.bundles[one].pieces > 1]
+    assert pool.bundles[again].chunks == pool.bundles[alone].chunks
+    assert pool.bundles[again].is_suspect
+
+
+def test_the_driver_says_that_it_lives_while_a_commit_waits(tmp_path):
+    driver = start_driver(make_directory(tmp_path), make_small_plan(), ChaosPool())
+    with mock.patch.object(Ledger, "heartbeat") as heartbeat:
+        driver._listen()
+    assert heartbeat.called

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -128,12 +128,13 @@ class Casualties:
     def suspect(self, outing: Outing, worker: str, seen: Mapping[str, Any]) -> None:
         """Nobody can say which chunk it was: halves of what killed alone, until one is left."""
         chunks = list(outing.chunks.values())
+        terms = terms_of(outing.bundle)._replace(is_suspect=True)
         if not outing.is_quiet:
-            self.dispatcher.suspect(chunks)
+            self.dispatcher.suspect(chunks, terms)
         elif len(chunks) > 1:
             middle = len(chunks) // 2
-            self.dispatcher.suspect(chunks[:middle])
-            self.dispatcher.suspect(chunks[middle:])
+            self.dispatcher.suspect(chunks[:middle], terms)
+            self.dispatcher.suspect(chunks[middle:], terms)
         else:
             fate = self.troubles.blame(chunks[0], worker, seen)
             if fate.failure is not None:
@@ -145,14 +146,19 @@ class Casualties:
         """A bundle that had not begun a chunk, or had ended all that it had begun."""
         chunks = list(outing.chunks.values())
         if chunks and self.troubles.lose(chunks[0]):
-            self.dispatcher.suspect(chunks)
+            terms = terms_of(outing.bundle)._replace(is_suspect=True)
+            self.dispatcher.suspect(chunks, terms)
         else:
-            self._send_again(outing)
+            self.send_again(chunks, outing)
 
-    def _send_again(self, outing: Outing) -> None:
-        """Nothing speaks against these chunks; what was known of them before still holds."""
+    def send_again(self, chunks: Collection[Chunk], outing: Outing) -> None:
+        """Nothing new speaks against these chunks; what was known of them still holds."""
         terms = terms_of(outing.bundle)
-        if terms == FIRST:
-            self.dispatcher.give_back(outing.chunks.values())
+        if not chunks:
+            return
+        if outing.is_quiet:
+            self.dispatcher.suspect(chunks, terms)
+        elif terms == FIRST:
+            self.dispatcher.give_back(chunks)
         else:
-            self.dispatcher.postpone(list(outing.chunks.values()), 0.0, terms)
+            self.dispatcher.postpone(chunks, 0.0, terms)

@@ -45,6 +45,8 @@ _ATTEMPTS = 3
 _POLL_S = 0.2
 _PATIENCE_S = 60.0
 _LAST_CALL_S = 10.0
+# Commits out of turn: at most so often [s], and so many times what the last one took.
+_LEAST_HASTE_S, _HASTE = 2.0, 3
 # No later chunk could mend these.
 _FATAL = (AccumulationError, ProcessorOutputError, LedgerError)
 
@@ -98,6 +100,7 @@ class Driver:
     _refused: Counter[ChunkKey] = field(default_factory=Counter)
     _stop: ExecutionError | None = None
     _ends_at: float = math.inf
+    _haste_again_at: float = 0.0
     _value_bytes: int = 0
 
     def __post_init__(self) -> None:
@@ -158,23 +161,22 @@ class Driver:
     def _listen(self, timeout_s: float = 0.0) -> None:
         for event in self.pool.wait(timeout_s):
             self._take(event)
+        self.committer.ledger.heartbeat()  # also while a commit waits for long
 
     def _turn(self) -> None:
         self._listen(self._pause_s())
         self.committer.holdings.fold()
         self.casualties.give_up_waiting()
         self._start_twins()
-        if self.committer.is_due(self.options.checkpoint_s) or self._is_last_call():
+        if self.committer.is_due(self.options.checkpoint_s):
             self.commit()
-        self.committer.ledger.heartbeat()
+        elif self._is_last_call():
+            self._commit_in_haste()
         self._tell("running")
 
     def _is_last_call(self) -> bool:
         """Whether workers go soon: what they hold is safe only if others stay, or on disk."""
-        if time.time() < self._ends_at - _LAST_CALL_S or not self.committer.has_any:
-            return False
-        self._ends_at = math.inf  # until one of them says it again
-        return True
+        return self.committer.has_any and time.time() >= self._ends_at - _LAST_CALL_S
 
     def _pause_s(self) -> float:
         """How long to wait for the next event: not past the time when a chunk may go again."""
@@ -190,16 +192,11 @@ class Driver:
 
     def _fill_window(self) -> bool:
         """Send bundles until enough are out; False when nothing is left to wait for."""
+        window = self._window()
+        if not (window or self._out or self.pool.n_merging()):
+            self.commit()  # nothing else makes room, whatever waits for its time or for a report
+            window = self._window()
         threads = self.pool.n_threads()
-        window = window_size(
-            Load(
-                threads,
-                is_paced=self.dispatcher.pace.done > 0,
-                value_bytes=self._value_bytes,
-                held=len(self.committer.holdings),
-                merging=self.pool.n_merging(),
-            )
-        )
         is_quiet = self._out.is_quiet
         while len(self._out) < window and not is_quiet:
             bundle = self.dispatcher.next_bundle(threads)
@@ -215,9 +212,19 @@ class Driver:
             self._out or self.casualties.is_waiting or self.dispatcher.due is not None or is_full
         )
 
+    def _window(self) -> int:
+        load = Load(
+            self.pool.n_threads(),
+            is_paced=self.dispatcher.pace.done > 0,
+            value_bytes=self._value_bytes,
+            held=len(self.committer.holdings),
+            merging=self.pool.n_merging(),
+        )
+        return window_size(load)
+
     def _send(self, bundle: Bundle, *, is_quiet: bool = False, twin: Key | None = None) -> None:
-        if bundle.is_suspect:
-            self.commit()  # whatever its worker holds besides must not go down with it
+        if bundle.is_suspect and twin is None:
+            self._commit_in_haste()  # what its worker holds besides must not go down with it
         self.troubles.sent(bundle.chunks, bundle.attempt)
         if shunned := self.troubles.shunned:
             bundle = replace(bundle, away=bundle.away | shunned)
@@ -285,7 +292,8 @@ class Driver:
                 self._try_again(outing, summary.returned)
                 outing.chunks.clear()
         else:
-            self.dispatcher.give_back([outing.chunks.pop(key) for key in summary.remainder])
+            rest = [outing.chunks.pop(key) for key in summary.remainder]
+            self.casualties.send_again(rest, outing)
             self._try_again(outing, summary.returned)
         if not outing.chunks:
             self.pool.release([event.key])
@@ -330,10 +338,9 @@ class Driver:
             self._stop = event.error
             return
         self._count("bundles_lost", 1)
-        chunks = list(outing.chunks.values())
         if isinstance(event.error, PartialLostError):
             # A result that went down with its worker says nothing against its chunks.
-            self.dispatcher.give_back(chunks)
+            self.casualties.send_again(list(outing.chunks.values()), outing)
         else:
             self.casualties.suspect(
                 outing, "", {"why": f"{type(event.error).__name__}: {event.error}"}
@@ -363,6 +370,20 @@ class Driver:
         for refusal in self.committer.commit(patience_s, self._listen):
             self._take_refusal(refusal)
         self._tell("running")
+
+    def _commit_in_haste(self) -> None:
+        """Commit before the time, unless that was done just now.
+
+        Workers that go one after the other, or many suspects, would else have the driver do
+        nothing but commit.
+        """
+        if time.monotonic() < self._haste_again_at:
+            return
+        self._ends_at = math.inf  # until a worker says it again
+        begin = time.monotonic()
+        self.commit()
+        now = time.monotonic()
+        self._haste_again_at = now + max(_LEAST_HASTE_S, _HASTE * (now - begin))
 
     def _take_refusal(self, refusal: Refusal) -> None:
         held, error = refusal.held, refusal.error
