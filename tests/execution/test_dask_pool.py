@@ -1,5 +1,7 @@
 """The pool on real Dask workers: what it promises the driver."""
 
+import asyncio
+import math
 import time
 
 import pytest
@@ -9,6 +11,7 @@ from beampipe.datasets.fileset import read_fileset
 from beampipe.datasets.planning import make_plan
 from beampipe.datasets.samples import make_data
 from beampipe.errors import AccumulationError, PartialLostError, WorkersLostError
+from beampipe.execution import dask_pool
 from beampipe.execution.bundles import Bundle
 from beampipe.execution.dask_pool import DaskPool
 from beampipe.execution.engine import make_context
@@ -195,3 +198,33 @@ def test_bundles_that_nobody_waits_for_end_after_their_chunk(client, plan, pool_
     pool.submit(Bundle(100, "data", bundles_of(plan, 1)[0].chunks, 30.0))
     assert len(wait_for(pool, 1)) == 1
     assert time.monotonic() - begin < 2.5
+
+
+def test_a_chunk_goes_to_another_host_or_at_least_to_another_worker(client, pool_for):
+    pool = pool_for(client, count_events)
+    pool._counted_at = math.inf
+    here, beside, there = "tcp://10.0.0.1:1", "tcp://10.0.0.1:2", "tcp://10.0.0.2:1"
+    pool._threads = dict.fromkeys((here, beside, there), 1)
+    assert pool._place(frozenset({here}))["workers"] == [there]
+    pool._threads = dict.fromkeys((here, beside), 1)
+    assert pool._place(frozenset({here, "node1"}))["workers"] == [beside]
+    assert pool._place(frozenset({here, beside})) == {}
+    assert pool._place(frozenset({"door.org:1094"})) == {}
+
+
+def test_a_frozen_worker_does_not_keep_the_news_of_others_back(client, plan, pool_for, monkeypatch):
+    pool = pool_for(client, count_events)
+    first, second = bundles_of(plan, 4)[:2]
+    frozen, other = pool.submit(first), pool.submit(second)
+    gather = client.gather
+
+    async def stuck(futures, **how):
+        if frozen in futures:
+            await asyncio.sleep(1e9)
+        return await gather(futures, **how)
+
+    monkeypatch.setattr(client, "gather", stuck)
+    monkeypatch.setattr(dask_pool, "_ANSWER_S", 2.0)
+    events = {event.key: event for event in wait_for(pool, 2)}
+    assert isinstance(events[other], Finished)
+    assert isinstance(events[frozen].error, PartialLostError)

@@ -45,11 +45,12 @@ def test_a_host_that_fails_is_held_back_and_not_held_against_the_chunk(
 
 
 def test_a_host_that_answers_again_is_forgiven(troubles, chunk, make_failed):
-    failure = make_failed(k=1, kind="transient", url=chunk.plan.file.urls[0], host="h")
+    where = {"host": "h", "worker": "tcp://10.0.0.7:1"}
+    failure = make_failed(k=1, kind="transient", url=chunk.plan.file.urls[0], **where)
     for _ in range(3):
         fate = troubles.retry(chunk, failure, now=0.0)
     assert "h" in fate.text
-    assert troubles.shunned == {"h"}
+    assert troubles.shunned == {"h", "tcp://10.0.0.7:1"}
     troubles.sent([chunk], 1)
     troubles.worked([chunk], 1, "h")
     assert troubles.shunned == frozenset()

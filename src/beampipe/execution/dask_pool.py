@@ -31,6 +31,7 @@ _GONE = (OSError, TimeoutError, AttributeError, ClosedClientError)
 # Dask runs a task with a higher priority first: a merge frees memory, a bundle fills it.
 _BUNDLE, _AGAIN, _SUMMARY, _MERGE = 0, 5, 10, 20
 _LOOK_AGAIN_S = 0.01
+_ANSWER_S = 30.0  # a summary is small
 _PLACES = 64  # workers to choose from: enough, where there are thousands
 
 
@@ -105,11 +106,10 @@ class DaskPool:
         if not away:
             return {}
         self.n_threads()
-        others = [
-            address
-            for address in self._threads
-            if address not in away and get_address_host(address) not in away
-        ]
+        # Other hosts at best: what one worker cannot read its neighbour may not see either.
+        hosts = away | {get_address_host(place) for place in away if "://" in place}
+        others = [place for place in self._threads if get_address_host(place) not in hosts]
+        others = others or [place for place in self._threads if place not in away]
         if not others or len(others) == len(self._threads):
             return {}
         some = random.sample(others, min(len(others), _PLACES))
@@ -129,7 +129,7 @@ class DaskPool:
         good = {key: future for key, future in ended.items() if future.status == "finished"}
         # A worker may die between the end of a summary and this line: None for those.
         with _scheduler_errors():
-            answers = self._client.gather(good, errors="skip")
+            answers = self._client.sync(self._gather, good) if good else {}
         # Deaths first: a bundle of a dead worker is that worker's, whatever Dask makes of it.
         return deaths + [
             Lost(key, _reason(future))
@@ -137,6 +137,20 @@ class DaskPool:
             else Finished(key, summary)
             for key, future in ended.items()
         ]
+
+    async def _gather(self, good: Mapping[Key, Future[Any]]) -> dict[Key, Any]:
+        """Bring summaries here; a worker that is frozen takes nobody else's with it."""
+
+        async def ask(some: Mapping[Key, Future[Any]]) -> dict[Key, Any]:
+            gathering: Any = self._client.gather(some, errors="skip", asynchronous=True)
+            answers: dict[Key, Any] = await asyncio.wait_for(gathering, _ANSWER_S)
+            return answers
+
+        with contextlib.suppress(TimeoutError):
+            return await ask(good)
+        each = (ask({key: future}) for key, future in good.items())
+        found = await asyncio.gather(*each, return_exceptions=True)
+        return {key: one for some in found if isinstance(some, dict) for key, one in some.items()}
 
     def _check_connection(self) -> None:
         if self._client.status not in {"running", "connecting"}:

@@ -119,6 +119,7 @@ class Dispatcher:
     _later: list[_Later] = field(default_factory=list)
     _n_later: int = 0
     _quiet: deque[tuple[tuple[Chunk, ...], Terms]] = field(default_factory=deque)
+    _n_quiet: int = 0
     _ahead: Chunk | None = None
     _taken: int = 0
     _number: int = 0
@@ -151,12 +152,12 @@ class Dispatcher:
         in halves, and a single chunk that does is guilty.
         """
         self._quiet.append((tuple(chunks), terms))
+        self._n_quiet += len(chunks)
 
     @property
     def n_left(self) -> int:
         """Chunks that have not gone out, or have come back undone."""
-        quiet = sum(len(chunks) for chunks, _ in self._quiet)
-        aside = len(self._again) + self._n_later + quiet
+        aside = len(self._again) + self._n_later + self._n_quiet
         return self.n_chunks - self._taken + aside
 
     @property
@@ -180,7 +181,9 @@ class Dispatcher:
         """The next bundle that is to run while nothing else does."""
         if not self._quiet:
             return None
-        return self._make_bundle(*self._quiet.popleft())
+        chunks, terms = self._quiet.popleft()
+        self._n_quiet -= len(chunks)
+        return self._make_bundle(chunks, terms)
 
     def twin(self, bundle: Bundle, away: frozenset[str]) -> Bundle:
         """The same chunks once more, for another worker."""

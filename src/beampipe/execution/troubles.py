@@ -64,6 +64,7 @@ class Troubles:
     retries: Retries = field(default_factory=Retries)
     breakers: Breakers = field(default_factory=Breakers)
     _cases: dict[tuple[str, str, int], _Case] = field(default_factory=dict)
+    _workers: dict[str, str] = field(default_factory=dict)
 
     def _case(self, chunk: Chunk) -> _Case:
         return self._cases.setdefault(chunk.key, _Case())
@@ -84,6 +85,8 @@ class Troubles:
                 host, now
             )
             self.breakers.failed(host, now)
+            if host == failure.host:  # a local path: known by name, while workers have addresses
+                self._workers[host] = failure.worker
         due = self.retries.due_at(case.attempt, now=now)
         case.attempt = self.retries.next_attempt(case.attempt, counts=not is_hosts_fault)
         case.away |= {failure.worker or failure.host}
@@ -114,8 +117,9 @@ class Troubles:
 
     @property
     def shunned(self) -> frozenset[str]:
-        """Hosts of workers where files that others read cannot be read."""
-        return frozenset(self.breakers.open_hosts())
+        """Hosts where files cannot be read; of workers' hosts the address of a worker, too."""
+        hosts = self.breakers.open_hosts()
+        return frozenset(hosts) | {self._workers[host] for host in hosts if host in self._workers}
 
     def _host(self, chunk: Chunk, attempt: int) -> str:
         return host_of(self.retries.policy.replica(chunk.plan.file.urls, attempt))
