@@ -82,6 +82,7 @@ bench: $(VENV)/.stamp-run ## Measure Beampipe against what one would use instead
 	$(BIN)/python benchmarks/planning.py
 	$(BIN)/python benchmarks/demo_rate.py
 	$(BIN)/python benchmarks/memory.py
+	$(BIN)/python benchmarks/driver.py
 
 .PHONY: bench-faults
 bench-faults: $(VENV)/.stamp-test ## Give the same faults to Beampipe and to coffea, and compare what comes back
