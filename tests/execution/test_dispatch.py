@@ -149,6 +149,15 @@ def test_what_comes_back_goes_first_and_in_order():
     assert dispatcher.next_bundle(1).chunks == first.chunks
 
 
+def test_what_comes_back_is_held_back_like_all_others_while_its_host_fails():
+    dispatcher = make_dispatcher([[10]])
+    first = dispatcher.next_bundle(1)
+    dispatcher.give_back(first.chunks)
+    dispatcher.hold = lambda _chunk, _terms: 60.0
+    assert dispatcher.next_bundle(1) is None
+    assert dispatcher.n_left == 10
+
+
 def test_suspects_go_out_only_when_asked_for_and_as_they_were():
     dispatcher = make_dispatcher([[8]])
     dispatcher.pace.learn(0.1, 1)

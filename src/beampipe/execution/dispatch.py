@@ -172,9 +172,7 @@ class Dispatcher:
         size = self._size(max(n_threads, 1))
         if late := self._bundle_later(size):
             return late
-        if self._again:
-            return self._make_bundle(self._take_again(size))
-        chunks = self._take_new(size)
+        chunks = self._take_first(size)
         return self._make_bundle(chunks) if chunks else None
 
     def next_suspect(self) -> Bundle | None:
@@ -239,10 +237,10 @@ class Dispatcher:
             taken.append(self._again.popleft())
         return taken
 
-    def _take_new(self, size: int) -> list[Chunk]:
-        """The next chunks of the stream that need not be held back."""
-        while len(self._later) < _MOST_HELD_BACK:
-            taken = self._read_stream(size)
+    def _take_first(self, size: int) -> list[Chunk]:
+        """The next chunks, given back or new, that need not be held back."""
+        while self._again or len(self._later) < _MOST_HELD_BACK:
+            taken = self._take_again(size) if self._again else self._read_stream(size)
             held_s = self.hold(taken[0], FIRST) if self.hold is not None and taken else 0.0
             if held_s <= 0:
                 return taken

@@ -181,7 +181,9 @@ class Driver:
     def _pause_s(self) -> float:
         """How long to wait for the next event: not past the time when a chunk may go again."""
         due = self.dispatcher.due
-        return _POLL_S if due is None else min(max(due - time.monotonic(), 0.01), _POLL_S)
+        left_s = 0.0 if due is None else due - time.monotonic()
+        # What is past its time waits for room, which an event makes.
+        return min(max(left_s, 0.01), _POLL_S) if left_s > 0 else _POLL_S
 
     def _finish(self) -> None:
         self.pool.release(self._out.clear())
