@@ -737,3 +737,28 @@ def test_the_driver_says_that_it_lives_while_a_commit_waits(tmp_path):
     with mock.patch.object(Ledger, "heartbeat") as heartbeat:
         driver._listen()
     assert heartbeat.called
+
+
+def test_a_recomputed_bundle_that_meets_its_own_remainder_in_a_merge_does_not_end_the_run(tmp_path):
+    plan = make_small_plan(sizes=((30,),), chunks=3)
+    directory = make_directory(tmp_path)
+    pool = ChaosPool(threads=1)
+    driver = start_driver(directory, plan, pool)
+    driver.dispatcher.pace.learn(0.001, 1)
+    driver._fill_window()
+    (first,) = pool.running()
+    pool.finish(first, Outcome(n_begun=2))
+    take_all(driver, pool)
+    driver._fill_window()
+    (rest,) = pool.running()
+    pool.finish(rest, Outcome())
+    take_all(driver, pool)
+    pool.recompute(first, Outcome())  # its worker died, and the next one had more time
+    driver.commit()
+    assert driver._stop is None
+    driver._fill_window()
+    for key in pool.running():
+        pool.finish(key, Outcome())
+    take_all(driver, pool)
+    driver.commit()
+    assert check_counted_once(directory, plan).is_complete

@@ -18,7 +18,6 @@ from beampipe.datasets.model import Chunk
 from beampipe.errors import (
     AccumulationError,
     ExecutionError,
-    LedgerError,
     PartialLostError,
     ProcessorOutputError,
     WorkersLostError,
@@ -48,7 +47,7 @@ _LAST_CALL_S = 10.0
 # Commits out of turn: at most so often [s], and so many times what the last one took.
 _LEAST_HASTE_S, _HASTE = 2.0, 3
 # No later chunk could mend these.
-_FATAL = (AccumulationError, ProcessorOutputError, LedgerError)
+_FATAL = (AccumulationError, ProcessorOutputError)
 
 
 @dataclass(frozen=True, slots=True)
