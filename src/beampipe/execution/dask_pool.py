@@ -58,6 +58,7 @@ class DaskPool:
         self._partials: dict[Key, Future[Any]] = {}
         self._summaries: dict[Key, Future[Any]] = {}
         self._merging: set[Key] = set()
+        self._heard_at = 0.0
         self._n_merges = 0
         self._counted_at = -_COUNT_EVERY_S
         self._threads: dict[str, int] = {}
@@ -123,6 +124,7 @@ class DaskPool:
             event = self._events.get(timeout=timeout_s)
             while True:
                 keys.append(event) if isinstance(event, str) else deaths.append(event)
+                self._heard_at = time.monotonic()
                 event = self._events.get_nowait()
         self._check_connection()
         ended = {key: future for key in keys if (future := self._summaries.pop(key, None))}
@@ -189,7 +191,8 @@ class DaskPool:
         Parameters
         ----------
         patience_s : float
-            How long to wait while none of them becomes ready [s].
+            How long to wait while none of them becomes ready, and no bundle comes back either:
+            a merge may have to wait until a long bundle has ended [s].
         meanwhile : callable
             Called while there is nothing to do but wait.
 
@@ -200,14 +203,14 @@ class DaskPool:
         """
         waiting = {key: self._partials[key] for key in keys}
         answers: dict[Key, Partial | ExecutionError] = {}
-        heard_at = time.monotonic()
-        while waiting and time.monotonic() - heard_at < patience_s:
+        self._heard_at = time.monotonic()
+        while waiting and time.monotonic() - self._heard_at < patience_s:
             ready = {key: future for key, future in waiting.items() if future.done()}
             # One whose worker dies in this moment is computed again by Dask, and waited for.
             fetched = self._fetch(ready, patience_s) if ready else {}
             if fetched:
                 answers |= fetched
-                heard_at = time.monotonic()
+                self._heard_at = time.monotonic()
                 waiting = {key: future for key, future in waiting.items() if key not in answers}
             else:
                 self._check_connection()
