@@ -59,7 +59,7 @@ demo: $(VENV)/.stamp-run ## Make data, run a dimuon analysis on it, prove and pl
 
 .PHONY: test
 test: lint ## Check everything: lint, then all tests
-	$(BIN)/python -m pytest -n 2
+	$(BIN)/python -m pytest -n 2 --dist worksteal
 
 .PHONY: chaos
 chaos: $(VENV)/.stamp-test ## Kill, stop, cut off and damage everything, a hundred times (half an hour, root)
