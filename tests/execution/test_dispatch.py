@@ -205,3 +205,10 @@ def test_the_pace_follows_the_latest_bundles():
     for _ in range(60):
         pace.learn(6.0, 2)
     assert pace.chunk_s == pytest.approx(3.0, rel=0.01)
+
+
+def test_the_first_rounds_are_short_where_that_is_asked_for():
+    dispatcher = make_dispatcher([[100]])
+    dispatcher.short_rounds = 2
+    dispatcher.pace.learn(0.001, 1)
+    assert [len(bundle.chunks) for bundle in drain(dispatcher, 3)] == [1] * 6 + [94]

@@ -77,6 +77,7 @@ def start_driver(directory, plan, pool, *, name="driver", **options):
         options=DriverOptions(**options),
     )
     driver.troubles.retries.policy = RetryPolicy(waits_s=(0.0,), jitter=0.0)
+    driver.dispatcher.short_rounds = 0
     return driver
 
 

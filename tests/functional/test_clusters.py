@@ -152,7 +152,7 @@ def test_a_chunk_that_kills_its_worker_is_named_and_the_rest_is_there(samples, e
     assert result.status == "incomplete"
     assert result.accounting["data"].events_failed == CHUNK
     (failure,) = result.failures
-    assert failure.code == "run-workers-lost"
+    assert failure.code == "run-worker-died"
     assert (failure.start, failure.stop) == (500, 750)
     assert result.output["n"] == expected["n"] - CHUNK
 

@@ -19,6 +19,8 @@ from beampipe.execution.pool import Pool
 from beampipe.execution.progress import Notify, ignore
 from beampipe.execution.strikes import Strikes
 
+_SHORT_ROUNDS = 4
+
 
 def assemble_driver(
     plan: Plan,
@@ -52,7 +54,11 @@ def assemble_driver(
     meter = Meter(events_planned=plan.n_events, events_before=account(plan, tally).events_processed)
     return Driver(
         dispatcher=Dispatcher(
-            missing, plan.n_chunks - n_done, group_of=group_of, is_whole=options.reproducible
+            missing,
+            plan.n_chunks - n_done,
+            group_of=group_of,
+            is_whole=options.reproducible,
+            short_rounds=_SHORT_ROUNDS,
         ),
         pool=pool,
         committer=Committer(pool, ledger, holdings, meter),

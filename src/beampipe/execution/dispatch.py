@@ -104,6 +104,9 @@ class Dispatcher:
 
     Attributes
     ----------
+    short_rounds : int
+        So many bundles for each thread are of one chunk at first: who stops a run that has hardly
+        begun loses little.
     hold : callable or None
         For how long a chunk is to be held back [s], asked before it goes out.
     """
@@ -113,6 +116,7 @@ class Dispatcher:
     pace: Pace = field(default_factory=Pace)
     group_of: Callable[[Chunk], Hashable] = _one_group
     is_whole: bool = False
+    short_rounds: int = 0
     hold: Callable[[Chunk, Terms], float] | None = None
     _stream: Iterator[Chunk] | None = None
     _again: deque[Chunk] = field(default_factory=deque)
@@ -200,7 +204,7 @@ class Dispatcher:
     def _size(self, n_threads: int) -> int:
         if self.is_whole:
             return _MOST_CHUNKS
-        if self.pace.done == 0:
+        if self.pace.done == 0 or self._number < self.short_rounds * n_threads:
             return 1
         in_time = TARGET_S / max(self.pace.chunk_s, 1e-4)
         to_the_end = self.n_left / (3 * n_threads)
