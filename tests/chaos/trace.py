@@ -33,7 +33,8 @@ class Trace:
         if not self.path.exists():
             return []
         found = []
-        for text in self.path.read_text().splitlines():
+        # A line that is being written has no end yet.
+        for text in self.path.read_text().rpartition("\n")[0].splitlines():
             kind, time, pid, uuid, start, stop, key = text.split(" ", 6)
             if what in (None, kind):
                 found.append(Line(kind, float(time), int(pid), uuid, int(start), int(stop), key))
@@ -91,11 +92,14 @@ class Blow:
     until : float
         Work begun before this may be lost; later than `time` where a driver was killed and its
         workers went on for a while.
+    goes_on : bool
+        Whether they only were cut off, and go on with what they have.
     """
 
     time: float
     pids: tuple = ()
     until: float = 0.0
+    goes_on: bool = False
 
 
 @dataclass(frozen=True)
@@ -119,6 +123,10 @@ def count_redone(trace, ledger, blows, chunk):
         until = max(blow.time, blow.until)
         lost = Counter(event for line in begun if line.time <= until for event in line.events())
         bound += sum(1 for event in lost if event not in kept)
+        # Who is cut off does not hear that nobody waits, and goes on with what it has.
+        bound += sum(
+            line.stop - line.start for line in begun if line.time > until and line.pid in blow.pids
+        )
         on_the_dead += sum(
             1
             for line in begun

@@ -10,6 +10,7 @@ import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import CancelledError
+from concurrent.futures import wait as wait_for
 from typing import TYPE_CHECKING, Any
 
 from distributed.client import ClosedClientError
@@ -207,7 +208,7 @@ class DaskPool:
         while waiting and time.monotonic() - self._heard_at < patience_s:
             ready = {key: future for key, future in waiting.items() if future.done()}
             # One whose worker dies in this moment is computed again by Dask, and waited for.
-            fetched = self._fetch(ready, patience_s) if ready else {}
+            fetched = self._fetch(ready, patience_s, meanwhile) if ready else {}
             if fetched:
                 answers |= fetched
                 self._heard_at = time.monotonic()
@@ -221,7 +222,7 @@ class DaskPool:
         return answers
 
     def _fetch(
-        self, ready: Mapping[Key, Future[Any]], patience_s: float
+        self, ready: Mapping[Key, Future[Any]], patience_s: float, meanwhile: Callable[[], None]
     ) -> dict[Key, Partial | ExecutionError]:
         """Bring what is ready here, in one go; what is not there any more is left out."""
         answers: dict[Key, Partial | ExecutionError] = {
@@ -233,9 +234,17 @@ class DaskPool:
             gathering: Any = self._client.gather(good, errors="skip", asynchronous=True)
             return await asyncio.wait_for(gathering, patience_s)
 
-        with contextlib.suppress(CancelledError, TimeoutError, OSError):
-            found: dict[Key, Partial] = self._client.sync(gather)
-            answers |= found
+        # Where a worker dies just now, Dask computes again what it had before it answers: of
+        # the death one must hear before that.
+        loop: Any = self._client.loop
+        gathering = asyncio.run_coroutine_threadsafe(gather(), loop.asyncio_loop)
+        try:
+            while not wait_for([gathering], _LOOK_AGAIN_S).done:
+                meanwhile()
+            with contextlib.suppress(CancelledError, TimeoutError, OSError):
+                answers |= gathering.result()
+        finally:
+            gathering.cancel()
         return answers
 
     def find_workers(self, keys: Sequence[Key]) -> Mapping[Key, str]:

@@ -41,8 +41,9 @@ _HASH_SEED = {"PYTHONHASHSEED": "6640"}
 ENVIRONMENT = {**MALLOC, **ONE_THREAD, **_HASH_SEED}
 # At Dask's 1.1 every small task waits for a round trip to the scheduler.
 _SATURATION = 10
-# A worker's death is held against what was on it; the second one sends it to run alone.
-_DEATHS = 1
+# Who is to blame for a worker's death is found out here. Dask would count what only waited there,
+# merges too, among the guilty, and fail it.
+_DEATHS = 5
 _HOST = "127.0.0.1"
 _PORT = 8787  # Dask's own for the dashboard
 _GIVE_UP_S = 10.0
