@@ -123,10 +123,9 @@ def count_redone(trace, ledger, blows, chunk):
         until = max(blow.time, blow.until)
         lost = Counter(event for line in begun if line.time <= until for event in line.events())
         bound += sum(1 for event in lost if event not in kept)
-        # Who is cut off does not hear that nobody waits, and goes on with what it has.
-        bound += sum(
-            line.stop - line.start for line in begun if line.time > until and line.pid in blow.pids
-        )
+        if blow.goes_on:  # nobody can tell it that nobody waits
+            later = (line for line in begun if line.time > until and line.pid in blow.pids)
+            bound += sum(line.stop - line.start for line in later)
         on_the_dead += sum(
             1
             for line in begun
