@@ -78,6 +78,14 @@ class CommandGroup(click.Group):
                 raise
             raise click.UsageError(f"{error.message} Did you mean '{close[0]}'?", ctx) from error
 
+    def make_context(self, *args: Any, **extra: Any) -> click.Context:
+        """Begin as usual; whoever is interrupted as early as that is told as later on."""
+        try:
+            return super().make_context(*args, **extra)
+        except KeyboardInterrupt:
+            click.echo("\ninterrupted", err=True)
+            sys.exit(INTERRUPTED)
+
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Parse as usual, and keep what was typed for the border."""
         remember_arguments(ctx, args)
