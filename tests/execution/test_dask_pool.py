@@ -174,6 +174,23 @@ def test_a_scheduler_that_goes_while_summaries_are_fetched_is_named(
         wait_for(pool, 1)
 
 
+def test_a_client_that_is_just_being_closed_is_named(client, plan, pool_for):
+    # Dask closes the pool of connections when the scheduler is gone, and only then says so.
+    with Client(client.scheduler.address) as other:
+        pool = pool_for(other, count_events)
+        key = pool.submit(bundles_of(plan, 8)[0])
+        wait_for(pool, 1)
+        other.sync(other.rpc.close)
+        assert other.status == "running"
+        with pytest.raises(WorkersLostError, match="ConnectionPool is closed"):
+            pool.find_workers([key])
+        pool._counted_at = -10.0
+        pool.n_threads()
+        (answer,) = pool.pull([key], 0.5, lambda: None).values()
+        assert isinstance(answer, PartialLostError)
+        pool.close()
+
+
 def sleep_half_a_second(events):
     time.sleep(0.5)
     return {"n": 1}

@@ -27,8 +27,9 @@ if TYPE_CHECKING:
     from distributed import Client, Future
 
 _COUNT_EVERY_S = 2.0
-# What a client raises whose scheduler does not answer; one that was closed has none at all.
-_GONE = (OSError, TimeoutError, AttributeError, ClosedClientError)
+# What a client raises whose scheduler does not answer; one that was closed has none at all, and
+# one that is being closed has a pool of connections, or a loop, that is closed (RuntimeError).
+_GONE = (OSError, TimeoutError, AttributeError, RuntimeError, ClosedClientError)
 # Dask runs a task with a higher priority first: a merge frees memory, a bundle fills it.
 _BUNDLE, _AGAIN, _SUMMARY, _MERGE = 0, 5, 10, 20
 _LOOK_AGAIN_S = 0.01
@@ -241,7 +242,7 @@ class DaskPool:
         try:
             while not wait_for([gathering], _LOOK_AGAIN_S).done:
                 meanwhile()
-            with contextlib.suppress(CancelledError, TimeoutError, OSError):
+            with contextlib.suppress(CancelledError, *_GONE):
                 answers |= gathering.result()
         finally:
             gathering.cancel()
