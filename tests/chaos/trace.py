@@ -93,7 +93,9 @@ class Blow:
         Work begun before this may be lost; later than `time` where a driver was killed and its
         workers went on for a while.
     goes_on : bool
-        Whether they only were cut off, and go on with what they have.
+        Whether they only were cut off, and go on with what they have. Traces show it: all that
+        was done twice in "link cut" beyond the bound was begun by the worker that was cut off,
+        in the seconds after it, from the bundles that waited there.
     """
 
     time: float
