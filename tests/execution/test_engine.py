@@ -4,6 +4,8 @@ import json
 import os
 
 import cloudpickle
+import hist
+import numpy as np
 import pytest
 
 from beampipe.datasets.fileset import read_fileset
@@ -291,3 +293,19 @@ def test_a_reproducible_run_says_so(new_job):
     record = start(new_job(sum_of_thirds), DriverOptions(reproducible=True))
     assert record.metrics["reproducible"] is True
     assert record.metrics["reproducible_why"] == ""
+
+
+def test_the_workers_time_is_told_stage_by_stage(new_job):
+    metrics = start(new_job(fill_something)).metrics
+    stages = metrics["stages_s"]
+    assert {"open", "read", "process", "fill", "add", "merge", "wait"} <= set(stages)
+    assert 0 < stages["fill"] < stages["process"]
+    assert stages["merge"] > 0
+    # One thread, which was there all the time.
+    assert metrics["work_s"] <= metrics["threads_s"] <= metrics["wall_s"]
+    assert metrics["work_s"] + stages["wait"] == pytest.approx(metrics["threads_s"])
+    assert metrics["columns_uproot"] >= 0
+
+
+def fill_something(events):
+    return {"x": hist.Hist.new.Reg(10, 0, 100, name="x").Double().fill(np.arange(len(events)))}

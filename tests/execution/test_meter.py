@@ -64,3 +64,17 @@ def test_the_rate_is_of_the_last_half_minute(clock):
     clock[0] += 1.0
     assert read(meter).events_per_s == pytest.approx(100 / 30, rel=0.05)
     assert len(meter._marks) < 40
+
+
+def test_threads_count_from_when_they_are_there(clock):
+    meter = Meter(events_planned=100)
+    meter.start()
+    clock[0] += 5.0
+    meter.see(2)  # they have just come
+    assert meter.threads_s == 0.0
+    clock[0] += 10.0
+    meter.see(2)
+    assert meter.threads_s == 20.0
+    clock[0] += 1.0
+    meter.see(1)  # one has gone, nobody knows when
+    assert meter.threads_s == 21.0

@@ -97,3 +97,10 @@ def test_a_pipe_is_wide_enough(capsys, holed_record):
 def test_a_file_that_was_not_counted_has_no_range():
     failure = Failure(1, "DY", "a b.root", "", 0, 0, 0, 0, "c", "E", "m")
     assert describe_place(failure) == "DY: a b.root"
+
+
+def test_the_workers_time_is_told_in_one_line(whole_record):
+    (line,) = [line for line in format_summary(whole_record).splitlines() if "workers:" in line]
+    assert "52 % in the processor, 35 % reading columns" in line
+    slow = replace(whole_record, metrics={**whole_record.metrics, "stages_s": {"fetch": 30.0}})
+    assert "100 % waiting for storage: more workers won't help" in format_summary(slow)

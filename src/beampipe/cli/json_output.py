@@ -79,6 +79,7 @@ def failed_json(error: BeampipeError, *, status: str = FAILED) -> dict[str, Any]
     if run_dir is None:
         return described
     from beampipe.execution.record_reader import read_failures, read_summary
+    from beampipe.results.timing import explain_timing
 
     described["run_dir"] = str(run_dir)
     with contextlib.suppress(BeampipeError, OSError):  # the first error is the one to tell
@@ -86,6 +87,7 @@ def failed_json(error: BeampipeError, *, status: str = FAILED) -> dict[str, Any]
         described["wall_s"] = summary.metrics.get("wall_s")
         described["datasets"] = datasets_json(summary.accounting)
         described["metrics"] = dict(summary.metrics)
+        described["timing"] = explain_timing(summary.metrics).to_json()
         described["incidents"] = list(summary.incidents)
         described["accepted_changes"] = list(summary.accepted_changes)
         described["notes"] = list(summary.notes)
@@ -102,6 +104,7 @@ def plain_failure(status: str, **error: str) -> dict[str, Any]:
         "datasets": {},
         "failures": [],
         "metrics": {},
+        "timing": {},
         "incidents": [],
         "accepted_changes": [],
         "notes": [],

@@ -42,6 +42,7 @@ def result_json(result: RunResult) -> dict[str, Any]:
         "datasets": datasets_json(result.accounting),
         "failures": [asdict(failure) for failure in result.failures],
         "metrics": dict(result.metrics),
+        "timing": result.timing.to_json(),
         "incidents": list(result.incidents),
         "accepted_changes": list(result.accepted_changes),
         "notes": list(result.notes),

@@ -24,6 +24,7 @@ from beampipe.execution.accumulators import (
 )
 from beampipe.execution.exclusion import Exclusion
 from beampipe.execution.failures import describe_failure, explain_error
+from beampipe.execution.fills import watch_fills
 from beampipe.execution.instructions import name_instructions
 from beampipe.execution.manifest import ChunkKey, DoneChunk, FailedChunk, Manifest, SplitChunk
 from beampipe.execution.output_ties import check_can_travel, check_is_new, materialize
@@ -269,7 +270,10 @@ class _Work:
                 # arrays of length zero, and a loop over the file would never give them any.
                 return _Processed((data.start, data.stop))
             is_first = chunk is self.bundle.chunks[0]
-            with watch_opens(self.folder.opened, given=chunk.plan.file.urls, is_on=is_first):
+            with (
+                watch_opens(self.folder.opened, given=chunk.plan.file.urls, is_on=is_first),
+                watch_fills(data.read_s) as fills,
+            ):
                 output = processor.process(data.events)
                 check_output(output)
                 output = materialize(output)
@@ -279,6 +283,7 @@ class _Work:
             self.folder.count("open_s", opened - begin)
             self.folder.count("read_s", read_s)
             self.folder.count("process_s", done - opened - read_s)
+            self.folder.count("fill_s", fills.seconds)
             return _Processed((data.start, data.stop), output)
         except BaseException as error:  # (the worker's wrapper records all)
             if _is_ctrl_c(error):

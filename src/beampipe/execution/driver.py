@@ -139,6 +139,7 @@ class Driver:
         """
         interrupt = threading.Event()
         self.meter.start()
+        self.meter.see(self.pool.n_threads())
         try:
             with deferred_interrupt(interrupt):
                 while not (interrupt.is_set() or self._stop):
@@ -422,6 +423,7 @@ class Driver:
 
     def _tell(self, stage: str) -> None:
         self.meter.workers_died = self.casualties.n_died
+        self.meter.see(self.pool.n_threads())
         progress = self.meter.read(
             stage,
             chunks=self.dispatcher.n_chunks,

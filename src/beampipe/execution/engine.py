@@ -57,8 +57,15 @@ from beampipe.execution.strikes import stopped_on_errors
 from beampipe.execution.summing import sum_segments, why_not_reproducible
 
 _INCIDENTS = 500  # of all drivers of a run
-WORKER_STAGES = ("open", "read", "process", "add")
+WORKER_STAGES = (
+    *("open", "read", "fetch", "decompress", "interpret"),
+    *("process", "fill", "add", "merge"),
+)
 DRIVER_STAGES = ("pull", "commit")
+_READING_COUNTS = (
+    *("bytes_cached", "columns_indexed", "columns_uproot"),
+    *("chunks_full_form", "chunks_again"),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -336,6 +343,9 @@ def _metrics(driver: Driver, pool: Pool, clock: _Clock) -> dict[str, Any]:
     stages = dict(clock.stages_s)
     for stage in (*WORKER_STAGES, *DRIVER_STAGES):
         stages[stage] = counted.get(f"{stage}_s", 0.0)
+    at_work_s = counted.get("bundle_s", 0.0) + stages["merge"]
+    # What was done and lost with a worker was waiting, too: nothing came of it.
+    stages["wait"] = max(driver.meter.threads_s - at_work_s, 0.0)
     events = counted.get("events", 0.0)
     return {
         "wall_s": wall_s,
@@ -351,5 +361,8 @@ def _metrics(driver: Driver, pool: Pool, clock: _Clock) -> dict[str, Any]:
         "workers_died": driver.casualties.n_died,
         "chunks_split": sum(len(one.manifest.split) for one in driver.committer.ledger.segments()),
         "twins": int(counted.get("twins", 0.0)),
+        **{name: int(counted.get(name, 0.0)) for name in _READING_COUNTS},
+        "threads_s": driver.meter.threads_s,
+        "work_s": at_work_s,
         "stages_s": stages,
     }

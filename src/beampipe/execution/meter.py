@@ -25,6 +25,8 @@ class Meter:
         In the ledger before this driver began [events].
     retries, workers_died : int
         Chunks tried again, and workers that died; whoever sees it counts them here.
+    threads_s : float
+        Seconds that worker threads were there, summed over threads: what could have been used.
     """
 
     events_planned: int = 0
@@ -35,13 +37,23 @@ class Meter:
     chunks_failed: int = 0
     retries: int = 0
     workers_died: int = 0
+    threads_s: float = 0.0
+    _seen: tuple[float, int] = (0.0, 0)
     _begun: float = 0.0
     _marks: deque[tuple[float, int]] = field(default_factory=deque)
 
     def start(self) -> None:
         """Begin to measure."""
         self._begun = time.monotonic()
+        self._seen = (self._begun, 0)
         self._marks.append((self._begun, self.events_done))
+
+    def see(self, threads: int) -> None:
+        """Take note of how many worker threads there are; they were there since the last time."""
+        now = time.monotonic()
+        then, before = self._seen
+        self.threads_s += (now - then) * min(before, threads)
+        self._seen = (now, threads)
 
     def take(self, manifest: Manifest, *, sign: int = 1) -> None:
         """Count what came back; `sign` -1 takes back what was thrown away."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import socket
+import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -87,6 +88,7 @@ def merge_partials(partials: Sequence[Partial]) -> Partial:
     LedgerError
         ``run-ledger``: two partials hold the same events.
     """
+    begin = time.perf_counter()
     manifest = join_manifests(partial.manifest for partial in partials)
     # In the order of the events as far as it goes: lists and categories then come out alike.
     ordered = sorted(partials, key=lambda partial: min(partial.manifest.done, default=()))
@@ -100,7 +102,9 @@ def merge_partials(partials: Sequence[Partial]) -> Partial:
     except AccumulationError as error:
         error.add_facts(dataset=manifest.dataset)
         raise
-    return Partial(manifest, total, add_metrics(partial.metrics for partial in partials))
+    spent = {"merge_s": time.perf_counter() - begin}
+    metrics = add_metrics([*(partial.metrics for partial in partials), spent])
+    return Partial(manifest, total, metrics)
 
 
 def add_metrics(metrics: Iterable[Mapping[str, float]]) -> dict[str, float]:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from beampipe.execution.accounting import Accounting, Failure
 from beampipe.execution.record import RunRecord
+from beampipe.results.timing import Timing, explain_timing
 from beampipe.results.verdict import Verdict, judge_run
 
 if TYPE_CHECKING:
@@ -54,6 +55,11 @@ class RunResult:
     def metrics(self) -> Mapping[str, Any]:
         """Wall time, bytes read, events per second, seconds per stage."""
         return self.record.metrics
+
+    @property
+    def timing(self) -> Timing:
+        """Where the time went, stage by stage, and in words what would make it quicker."""
+        return explain_timing(self.record.metrics)
 
     @property
     def provenance(self) -> Mapping[str, Any]:

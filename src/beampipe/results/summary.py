@@ -16,6 +16,7 @@ from beampipe.results.quantities import (
     format_seconds,
     format_time,
 )
+from beampipe.results.timing import explain_timing
 from beampipe.results.verdict import judge_run
 
 if TYPE_CHECKING:
@@ -129,6 +130,11 @@ def print_summary(
     console.print(Text.assemble((run.name, "bold"), "  ", (verdict.headline, tone)))
     console.print(Text(f"  {verdict.sentence}"))
     console.print(Text(f"  {describe_run(run)}", style="dim"))
+    timing = explain_timing(run.metrics)
+    if timing.line:
+        console.print(Text(f"  workers: {timing.line}", style="dim"), soft_wrap=True)
+    for advice in timing.advice:
+        console.print(Text(f"  {advice}", style="dim"), soft_wrap=True)
     console.print(Text(f"  {run.run_dir}", style="dim"), soft_wrap=True)
     for remark in list_remarks(run):
         console.print(Text(f"  {remark}", style="yellow"), soft_wrap=True)

@@ -79,7 +79,7 @@ def test_every_part_is_there(holed_page):
         "columns/jets",
         "ValueError: x < y & <script>alert(2)</script>",
         'File "p.py", line 3, in <lambda>',
-        "36 % reading columns",
+        "35 % reading columns",
         "dimuon.py:process",
         "2026.9.0",
         "--failure 1",
