@@ -78,7 +78,11 @@ docs: $(VENV)/.stamp-docs ## Build the documentation into docs/_build/html, warn
 	@echo 'Look at docs/_build/html/index.html'
 
 .PHONY: bench
-bench: $(VENV)/.stamp-run ## Measure Beampipe against what one would use instead
+bench: $(VENV)/.stamp-run ## Race Beampipe with what one would use instead, write the tables (40 minutes)
+	$(BIN)/python -m benchmarks.race --page docs/explanation/benchmarks.md
+
+.PHONY: bench-parts
+bench-parts: $(VENV)/.stamp-run ## Measure planning, driver, memory and the demo by themselves
 	$(BIN)/python benchmarks/planning.py
 	$(BIN)/python benchmarks/demo_rate.py
 	$(BIN)/python benchmarks/memory.py
