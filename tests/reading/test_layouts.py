@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import awkward as ak
 import numpy as np
 import pytest
 import uproot
@@ -67,6 +68,15 @@ def test_order_and_sign_and_length_count(key_of, write):
     assert key_of(write("e.root", {"x": X.reshape(3, 2)})) != key_of(
         write("f.root", {"x": X.reshape(2, 3)})
     )
+
+
+def test_the_longest_string_of_a_file_does_not_count(key_of, tmp_path):
+    keys = []
+    for text in ("a", "a longer one"):
+        with uproot.recreate(tmp_path / f"{len(text)}.root") as file:
+            file.mktree("t", {"text": "string"}).extend({"text": ak.Array([text])})
+        keys.append(key_of(tmp_path / f"{len(text)}.root"))
+    assert keys[0] == keys[1]
 
 
 def test_the_trees_title_counts_as_events_carry_it(key_of, write):

@@ -56,7 +56,8 @@ def _describe(branch: Any) -> tuple[Any, ...]:
             leaf.classname,
             leaf.member("fName"),
             leaf.member("fTitle"),
-            leaf.member("fLen"),
+            # Of strings, it is the length of the longest.
+            leaf.member("fLen") if leaf.classname != "TLeafC" else None,
             leaf.member("fIsUnsigned"),
             leaf.member("fLeafCount") is not None,
         )

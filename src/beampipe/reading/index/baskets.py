@@ -1,0 +1,103 @@
+"""Opens one basket, and makes sure that it is the one that the index means."""
+
+from __future__ import annotations
+
+import struct
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from beampipe.reading.index.codecs import BrokenBytesError, Bytes, decompress
+from beampipe.reading.index.model import ByteRange
+
+_KEY = struct.Struct(">ihiIhh")  # bytes, version, content's bytes, date, key's bytes, cycle
+_BIG_KEY_VERSION = 1000
+_SEEK = {False: struct.Struct(">i"), True: struct.Struct(">q")}
+_SEEK_AT = _KEY.size
+_CLASS_AT = {False: _SEEK_AT + 8, True: _SEEK_AT + 16}
+_CLASS = b"\x07TBasket"
+_TAIL = struct.Struct(">Hiiii")  # version, buffer's size, entries' size, entries, last byte
+_TAIL_BYTES = _TAIL.size + 1  # and a flag
+_OFFSETS = np.dtype(">i4")
+
+
+class Basket(NamedTuple):
+    """What was in a basket.
+
+    Attributes
+    ----------
+    data : numpy.ndarray of uint8
+        Content of the entries.
+    offsets : numpy.ndarray of int64 or None
+        Where each entry begins in `data`, and the end; None if the basket does not say.
+    entries : int
+        How many.
+    key_bytes : int
+        Length of the key.
+    """
+
+    data: Bytes
+    offsets: npt.NDArray[np.int64] | None
+    entries: int
+    key_bytes: int
+
+
+def open_basket(raw: memoryview, place: ByteRange, entries: int) -> Basket:
+    """Decompress a basket.
+
+    Parameters
+    ----------
+    raw : memoryview
+        Its bytes, with the key.
+    place : ByteRange
+        Where the index says that it lies.
+    entries : int
+        How many entries the index says that it has.
+
+    Returns
+    -------
+    Basket
+
+    Raises
+    ------
+    BrokenBytesError
+        The key does not agree with the index, or the content not with the key.
+    """
+    key_bytes, size, last = _check_key(raw, place, entries)
+    packed = raw[key_bytes:]
+    unpacked = decompress(packed, size) if len(packed) != size else np.frombuffer(packed, np.uint8)
+    border = last - key_bytes
+    if border == size:
+        return Basket(unpacked, None, entries, key_bytes)
+    # The number of offsets, an offset (from the key's beginning) for each entry, a zero.
+    if size - border != (entries + 2) * _OFFSETS.itemsize:
+        raise BrokenBytesError(f"{size - border:,} bytes of offsets for {entries:,} entries")
+    told = unpacked[border:].view(_OFFSETS)
+    offsets = np.empty(entries + 1, dtype=np.int64)
+    np.subtract(told[1:], key_bytes, out=offsets)
+    offsets[-1] = border
+    if offsets[0] != 0 or (np.diff(offsets) < 0).any():
+        raise BrokenBytesError("a basket's offsets do not ascend from its beginning")
+    return Basket(unpacked[:border], offsets, entries, key_bytes)
+
+
+def _check_key(raw: memoryview, place: ByteRange, entries: int) -> tuple[int, int, int]:
+    """Give the lengths of key and content, and where the entries end."""
+    try:
+        nbytes, version, size, _, key_bytes, _ = _KEY.unpack_from(raw)
+        is_big = version > _BIG_KEY_VERSION
+        (seek,) = _SEEK[is_big].unpack_from(raw, _SEEK_AT)
+        _, _, _, found, last = _TAIL.unpack_from(raw, key_bytes - _TAIL_BYTES)
+    except struct.error as error:
+        raise BrokenBytesError(f"no room for a basket's key in {len(raw):,} bytes") from error
+    begin = _CLASS_AT[is_big]
+    if bytes(raw[begin : begin + len(_CLASS)]) != _CLASS:
+        raise BrokenBytesError(f"there is no basket at byte {place.seek:,}")
+    told, due = (nbytes, len(raw), seek, found), (place.size, place.size, place.seek, entries)
+    if told != due or not begin < key_bytes <= last <= key_bytes + size:
+        raise BrokenBytesError(
+            f"the basket at byte {place.seek:,} has (bytes, bytes read, position, entries) {told},"
+            f" the index says {due}; its key has {key_bytes} bytes, its content {size:,}"
+        )
+    return key_bytes, size, last

@@ -1,0 +1,130 @@
+"""What the bytes of a layout's columns mean, worked out by uproot once for all of its files.
+
+An interpretation is never written down. A worker's first file of a layout is parsed by uproot,
+whose own interpretation objects are kept; the others are read through their index alone.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import uproot
+from uproot.interpretation.jagged import AsJagged
+from uproot.interpretation.numerical import AsDouble32, AsDtype, AsFloat16
+from uproot.interpretation.strings import AsStrings
+
+from beampipe.reading.layouts import is_rntuple, layout_key
+from beampipe.reading.trees import OpenTree
+
+_SCALARS = (AsDtype, AsDouble32, AsFloat16)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Column:
+    """One column that can be read through an index.
+
+    Attributes
+    ----------
+    name : str
+        Its full path.
+    position : int
+        In ``tree.itervalues(recursive=True)``.
+    interpretation : uproot.interpretation.Interpretation
+        uproot's own; it holds no file.
+    counter : Column or None
+        The column with the lengths of its lists, if there is one.
+    """
+
+    name: str
+    position: int
+    interpretation: Any
+    counter: Column | None = None
+
+
+class LayoutTemplate:
+    """The columns of a layout that can be read through an index.
+
+    It holds no reference to the tree that it is made from.
+
+    Parameters
+    ----------
+    opened : OpenTree
+        A tree of the layout, parsed by uproot.
+    """
+
+    def __init__(self, opened: OpenTree) -> None:
+        self.layout = layout_key(opened)
+        self._columns: dict[str, Column | None] = {}
+        if not is_rntuple(opened.tree):
+            self._describe(opened.tree)
+
+    def find(self, name: str) -> Column | None:
+        """Give a column by name.
+
+        Parameters
+        ----------
+        name : str
+            As in ``tree[name]``: a branch's own name or its path, with or without a slash before.
+
+        Returns
+        -------
+        Column or None
+            None for what uproot has to read.
+        """
+        return self._columns.get(name)
+
+    @property
+    def left_out(self) -> tuple[str, ...]:
+        """Paths of the branches that uproot has to read."""
+        return tuple(name for name, column in self._columns.items() if column is None)
+
+    def _describe(self, tree: Any) -> None:
+        branches = list(tree.iteritems(recursive=True, full_paths=True))
+        positions = {id(branch): position for position, (_, branch) in enumerate(branches)}
+        counters = {
+            positions[id(counter)]: counter
+            for _, branch in branches
+            if (counter := branch.count_branch) is not None and id(counter) in positions
+        }
+        counts = {
+            position: Column(branches[position][0], position, counter.interpretation)
+            for position, counter in counters.items()
+            if _counts_lists(counter.interpretation)
+        }
+        for position, (path, branch) in enumerate(branches):
+            counter = branch.count_branch
+            column = None
+            if can_interpret(branch.interpretation):
+                count = None if counter is None else counts.get(positions.get(id(counter), -1))
+                column = Column(path, position, branch.interpretation, count)
+            for name in (path, f"/{path}", branch.name):
+                if _names(tree, name, branch):
+                    self._columns[name] = column
+
+
+def can_interpret(interpretation: Any) -> bool:
+    """Tell whether an interpretation needs nothing but the bytes of its baskets.
+
+    Parameters
+    ----------
+    interpretation : uproot.interpretation.Interpretation
+
+    Returns
+    -------
+    bool
+    """
+    if type(interpretation) is AsJagged:
+        return type(interpretation.content) in _SCALARS
+    return type(interpretation) in (*_SCALARS, AsStrings)
+
+
+def _counts_lists(interpretation: Any) -> bool:
+    return type(interpretation) is AsDtype and interpretation.to_dtype.kind in "iu"
+
+
+def _names(tree: Any, name: str, branch: Any) -> bool:
+    try:
+        return tree[name] is branch
+    except uproot.KeyInFileError:
+        return False
