@@ -83,6 +83,13 @@ def test_advice_follows_what_was_measured(stages, words):
     assert words in advice[0]
 
 
+def test_settings_that_a_cluster_does_not_have_are_named():
+    (sentence,) = explain_timing({"settings_unset": ["saturation", "a new one"]}).sentences
+    assert "distributed.scheduler.worker-saturation" in sentence
+    assert sentence.endswith("; a new one.")
+    assert explain_timing({"settings_unset": []}).sentences == ()
+
+
 def test_a_short_run_gets_no_advice():
     assert explain({"process": 3}, wall=2).advice == ()
 

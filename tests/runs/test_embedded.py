@@ -17,6 +17,7 @@ from distributed import Client
 from distributed.security import Security
 
 from beampipe.errors import WorkersLostError
+from beampipe.execution.worker_settings import THREADS, list_unset, list_unset_of_scheduler
 from beampipe.runs import embedded, fork_server
 from beampipe.runs.embedded import MALLOC, embedded_client, find_dashboard_port
 
@@ -85,8 +86,18 @@ def test_a_worker_is_a_process_with_one_thread(scene):
 def test_a_worker_has_the_environment_for_reading(scene):
     for variables in scene.client.run(lambda: dict(os.environ)).values():
         assert MALLOC.items() <= variables.items()
-        assert variables["OMP_NUM_THREADS"] == "1"
+        assert {variables[name] for name in THREADS} == {"1"}
         assert "BEAMPIPE_RUN" not in variables
+
+
+def say_what_is_unset(dask_worker):
+    return list_unset(dask_worker)
+
+
+def test_a_worker_and_its_scheduler_lack_no_setting(scene):
+    assert list_unset_of_scheduler(scene.client) == ()
+    unset = scene.client.run(say_what_is_unset)
+    assert set(unset.values()) == {()}
 
 
 def test_workers_agree_on_the_order_of_sets(scene):

@@ -7,16 +7,27 @@ from distributed import Client, LocalCluster
 from beampipe.errors import ArgumentError
 from beampipe.execution.bundles import RunContext
 from beampipe.execution.inline_pool import InlinePool
-from beampipe.runs.pools import check_client, find_dashboard, open_pool, prepared_workers
+from beampipe.runs.pools import (
+    check_client,
+    find_dashboard,
+    find_unset,
+    open_pool,
+    prepared_workers,
+)
 
 CONTEXT = RunContext("abc", b"", {})
 
 
 def test_no_workers_means_this_process():
+    assert find_unset(None) == find_unset("inline") == ()
     for client, workers in (("inline", None), (None, 0)):
         with open_pool(client, CONTEXT, workers=workers) as (pool, dashboard):
             assert isinstance(pool, InlinePool)
             assert dashboard == ""
+
+
+def look_at_profiler(dask_worker):
+    return dask_worker.periodic_callbacks["profile"].callback_time
 
 
 def test_a_given_client_keeps_nothing_of_the_run():
@@ -25,12 +36,19 @@ def test_a_given_client_keeps_nothing_of_the_run():
         Client(cluster) as client,
     ):
         plugins = client.run(lambda dask_worker: set(dask_worker.plugins))
+        pace = client.run(look_at_profiler)
         with open_pool(client, CONTEXT) as (pool, dashboard):
             assert pool.n_workers() == 1
+            assert client.run(look_at_profiler) != pace
             assert dashboard.endswith("/status")
             assert client.run(lambda dask_worker: set(dask_worker.plugins)) != plugins
         assert client.run(lambda dask_worker: set(dask_worker.plugins)) == plugins
+        assert client.run(look_at_profiler) == pace
         assert client.status == "running"
+        with dask.config.set({"distributed.scheduler.worker-saturation": 1.1}):
+            assert find_unset(client) == ("saturation",)
+        with dask.config.set({"distributed.scheduler.worker-saturation": "inf"}):
+            assert find_unset(client) == ()
 
 
 def test_workers_are_prepared_only_where_they_are_ours():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import threading
+from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -17,6 +18,7 @@ from beampipe.execution.breadcrumbs import CrumbFile, open_crumbs
 from beampipe.execution.bundles import Bundle, RunContext, Trail, run_bundle
 from beampipe.execution.handover import Budget, Departure, leave_departure, watch_departure
 from beampipe.execution.partials import Partial
+from beampipe.execution.worker_settings import UNSET, list_unset, slow_profiler
 
 if TYPE_CHECKING:
     from distributed import Worker
@@ -40,6 +42,8 @@ class ContextPlugin(WorkerPlugin):
         self._crumbs: CrumbFile | None = None
         self._lock: threading.Lock | None = None  # made on the worker: it cannot travel
         self.departure: Departure | None = None
+        self.unset: tuple[str, ...] = ()
+        self._restore_profiler: Callable[[], None] | None = None
 
     def setup(self, worker: Worker) -> None:
         """Get ready on a worker."""
@@ -47,10 +51,14 @@ class ContextPlugin(WorkerPlugin):
         # So that merges go to where most of their inputs lies, and spilling knows what it spills.
         sizeof.register(Partial, lambda partial: approximate_bytes(partial.value))
         self.departure = watch_departure(worker, str(id(self)))
+        self._restore_profiler = slow_profiler(worker)
+        self.unset = list_unset(worker)
 
     def teardown(self, worker: Worker) -> None:
         """Take away what was there for the run: it is over, or the worker closes."""
         leave_departure(worker, str(id(self)))
+        if self._restore_profiler is not None:
+            self._restore_profiler()
         if self._crumbs is not None:
             self._crumbs.close()
 
@@ -96,4 +104,6 @@ def run_with_plugin(name: str, bundle: Bundle) -> Partial:
     at_work = departure.bundle(key) if departure is not None else contextlib.nullcontext()
     with at_work, plugin.trail(name, worker) as trail:
         partial = run_bundle(plugin.context, bundle, is_unwanted=is_unwanted, trail=trail)
-    return replace(partial, worker_ends_at=departure.ends_at()) if departure else partial
+    metrics = {**partial.metrics, **dict.fromkeys((UNSET + name for name in plugin.unset), 1.0)}
+    ends_at = departure.ends_at() if departure is not None else partial.worker_ends_at
+    return replace(partial, metrics=metrics, worker_ends_at=ends_at)

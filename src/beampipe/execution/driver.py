@@ -66,6 +66,8 @@ class DriverOptions:
         Link that is shown with the progress.
     reproducible : bool
         Add in an order that the plan alone fixes.
+    unset : tuple of str
+        Settings that the cluster does not have (see `worker_settings`); for the metrics.
     """
 
     on_error: str = "stop"
@@ -73,6 +75,7 @@ class DriverOptions:
     checkpoint_s: float = 30.0
     dashboard: str = ""
     reproducible: bool = False
+    unset: tuple[str, ...] = ()
 
 
 @dataclass(slots=True)

@@ -55,6 +55,7 @@ from beampipe.execution.shipping import pickle_processor
 from beampipe.execution.storage import dump_sealed, storage_errors, write_atomic
 from beampipe.execution.strikes import stopped_on_errors
 from beampipe.execution.summing import sum_segments, why_not_reproducible
+from beampipe.execution.worker_settings import UNSET
 
 _INCIDENTS = 500  # of all drivers of a run
 WORKER_STAGES = (
@@ -362,7 +363,14 @@ def _metrics(driver: Driver, pool: Pool, clock: _Clock) -> dict[str, Any]:
         "chunks_split": sum(len(one.manifest.split) for one in driver.committer.ledger.segments()),
         "twins": int(counted.get("twins", 0.0)),
         **{name: int(counted.get(name, 0.0)) for name in _READING_COUNTS},
+        "settings_unset": _list_unset(driver),
         "threads_s": driver.meter.threads_s,
         "work_s": at_work_s,
         "stages_s": stages,
     }
+
+
+def _list_unset(driver: Driver) -> list[str]:
+    """Settings that some worker, or the scheduler, does not have."""
+    of_workers = (name.removeprefix(UNSET) for name in driver.metrics if name.startswith(UNSET))
+    return sorted({*of_workers, *driver.options.unset})

@@ -28,6 +28,12 @@ DRIVER_STAGES = {
     "pull": "fetching results",
     "commit": "writing the ledger",
 }
+SETTINGS = {
+    "allocator": "the allocator's thresholds (MALLOC_TRIM_THRESHOLD_, ...)",
+    "threads": "one thread for NumPy's libraries (OMP_NUM_THREADS, ...)",
+    "profiler": "a slow profiler (distributed.worker.profile.interval)",
+    "saturation": "enough tasks at hand (distributed.scheduler.worker-saturation)",
+}
 _WITHIN_READING = ("fetch", "decompress", "interpret")
 _OF_WORKERS = {*WORKER_STAGES, "process", "add"}
 _MIN_SHARE = 0.005
@@ -92,7 +98,7 @@ def explain_timing(metrics: Mapping[str, Any]) -> Timing:
     others = {name: name for name in seconds if name not in _OF_WORKERS | DRIVER_STAGES.keys()}
     driver = _list_stages(seconds, {**DRIVER_STAGES, **others})
     busy = _find_busy_share(workers, metrics)
-    sentences = _write_sentences(workers, driver, busy)
+    sentences = [*_write_sentences(workers, driver, busy), *_tell_unset(metrics)]
     figures = Figures(
         wall_s=float(metrics.get("wall_s") or 0),
         work_s=sum(stage.seconds for stage in _without_wait(workers)),
@@ -101,7 +107,13 @@ def explain_timing(metrics: Mapping[str, Any]) -> Timing:
         busy=busy,
         metrics=metrics,
     )
-    return Timing(workers, driver, sentences, advise(figures))
+    return Timing(workers, driver, tuple(sentences), advise(figures))
+
+
+def _tell_unset(metrics: Mapping[str, Any]) -> list[str]:
+    """Say which settings a cluster that was given does not have."""
+    unset = [SETTINGS.get(name, name) for name in metrics.get("settings_unset", ())]
+    return [f"What this cluster is not set to: {'; '.join(unset)}."] if unset else []
 
 
 def _split_work(seconds: Mapping[str, float]) -> dict[str, float]:

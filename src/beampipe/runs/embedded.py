@@ -17,6 +17,13 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from beampipe.errors import WorkersLostError
+from beampipe.execution.worker_settings import (
+    ENOUGH_SATURATION,
+    PROFILE_EVERY_MS,
+    PROFILER,
+    SATURATION,
+    THREADS,
+)
 from beampipe.runs.fork_server import (
     added_environment,
     is_warm,
@@ -35,12 +42,11 @@ MALLOC = {
     "MALLOC_MMAP_THRESHOLD_": "67108864",
     "MALLOC_TOP_PAD_": "67108864",
 }
-ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
+# A worker has one thread, and every core has a worker.
+ONE_THREAD = dict.fromkeys(THREADS, "1")
 # Dask wants one seed for all workers, and this is its own; sets then come in one order.
 _HASH_SEED = {"PYTHONHASHSEED": "6640"}
 ENVIRONMENT = {**MALLOC, **ONE_THREAD, **_HASH_SEED}
-# At Dask's 1.1 every small task waits for a round trip to the scheduler.
-_SATURATION = 10
 # Who is to blame for a worker's death is found out here. Dask would count what only waited there,
 # merges too, among the guilty, and fail it.
 _DEATHS = 5
@@ -141,7 +147,8 @@ def _surroundings() -> Iterator[str]:
 def _settings() -> dict[str, Any]:
     settings: dict[str, Any] = {
         "distributed.nanny.pre-spawn-environ": ENVIRONMENT,
-        "distributed.scheduler.worker-saturation": _SATURATION,
+        SATURATION: ENOUGH_SATURATION,
+        PROFILER: f"{PROFILE_EVERY_MS:.0f}ms",
         "distributed.scheduler.allowed-failures": _DEATHS,
         # A worker that is short of memory must merge what it holds, which a paused one does not.
         "distributed.worker.memory.pause": False,

@@ -11,6 +11,7 @@ from beampipe.errors import ArgumentError
 from beampipe.execution.bundles import RunContext
 from beampipe.execution.inline_pool import InlinePool
 from beampipe.execution.pool import Pool
+from beampipe.execution.worker_settings import list_unset_of_scheduler
 from beampipe.runs.embedded import embedded_client, warm_workers
 
 if TYPE_CHECKING:
@@ -57,6 +58,13 @@ def open_pool(
         used = client or stack.enter_context(embedded_client(workers, memory_limit))
         pool = stack.enter_context(contextlib.closing(DaskPool(used, context)))
         yield pool, find_dashboard(used)
+
+
+def find_unset(client: Client | Literal["inline"] | None) -> tuple[str, ...]:
+    """Name the settings that a given client's scheduler does not have."""
+    if client is None or isinstance(client, str):
+        return ()
+    return list_unset_of_scheduler(client)
 
 
 def find_dashboard(client: Client) -> str:

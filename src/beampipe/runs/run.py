@@ -31,7 +31,7 @@ from beampipe.execution.runs_index import new_run_directory
 from beampipe.results.result import RunResult
 from beampipe.runs.arguments import ON_ERROR, check_budget, check_choice, refuse_foreign
 from beampipe.runs.display import show_counting, show_progress
-from beampipe.runs.pools import INLINE, check_client, open_pool, prepared_workers
+from beampipe.runs.pools import INLINE, check_client, find_unset, open_pool, prepared_workers
 from beampipe.runs.reusing import (
     Prospect,
     absolute_paths,
@@ -355,7 +355,7 @@ def _drive(
         record = execute(
             job,
             pool,
-            options=_driver_options(options, dashboard),
+            options=replace(_driver_options(options, dashboard), unset=find_unset(client)),
             notify=notify,
             begun=begun,
             stages_s=stages_s,
