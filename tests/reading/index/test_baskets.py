@@ -71,17 +71,18 @@ def test_a_basket_from_elsewhere_is_an_error(stored):
         open_basket(memoryview(raw), ByteRange(place.seek + 1, place.size), ENTRIES)
 
 
-def make_basket(offsets, data=b"abcdef", *, big=False, last=None):
+def make_basket(offsets, data=b"abcdef", *, big=False, last=None, buffer=1000, body=None):
     """Write an uncompressed basket by hand."""
     key = 18 + (16 if big else 8) + 8 + 2 + 2 + 19
-    body = data if offsets is None else data + _array(offsets, key)
+    if body is None:
+        body = data if offsets is None else data + _array(offsets, key)
     entries = 3 if offsets is None else len(offsets)
     seek = (1 << 33 if big else 1000, 100)
     head = struct.pack(
         ">ihiIhh", key + len(body), 1004 if big else 4, len(body), 0, key, 1
     ) + struct.pack(">qq" if big else ">ii", *seek)
     last = key + len(data) if last is None else last
-    tail = struct.pack(">Hiiiib", 3, 32000, 1000, entries, last, 0)
+    tail = struct.pack(">Hiiiib", 3, 32000, buffer, entries, last, 0)
     raw = head + b"\x07TBasket\x01x\x01t" + tail + body
     return memoryview(raw), ByteRange(seek[0], len(raw)), entries
 
@@ -96,6 +97,14 @@ def test_positions_of_either_width(big):
     basket = open_basket(*make_basket([0, 1, 4], big=big))
     assert basket.offsets.tolist() == [0, 1, 4, 6]
     assert basket.data.tobytes() == b"abcdef"
+
+
+def test_sizes_in_place_of_offsets():
+    body = b"abcdef" + np.array([4, 0, 1, 3, 0], dtype=">i4").tobytes()
+    basket = open_basket(*make_basket([0, 1, 4], body=body, buffer=-(1000 << 8) | 1))
+    assert basket.offsets.tolist() == [0, 1, 4, 6]
+    with pytest.raises(BrokenBytesError, match="ascend"):
+        open_basket(*make_basket([0, 1, 4], body=body))
 
 
 @pytest.mark.parametrize("offsets", [[1, 2, 3], [0, 4, 2], [0, 1, 9], [0, -1, 2]], ids=str)

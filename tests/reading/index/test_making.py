@@ -39,6 +39,9 @@ def test_of_several_cycles_the_one_that_is_open_is_indexed(index_file, tmp_path)
     assert found.tree.object_path == "/folder/tree;2"
     assert (found.index.treename, found.index.entries) == ("folder/tree", 7)
     assert found.read("x", 0, 7).to_list() == list(range(7))
+    older = index_file(path, "folder/tree;1")
+    assert (older.index.treename, older.index.entries) == ("folder/tree;1", 5)
+    assert make_index(found.opened, treename="folder/tree;2").treename == "folder/tree;2"
 
 
 def test_an_empty_tree_has_an_index(index_file, tmp_path):

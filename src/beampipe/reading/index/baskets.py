@@ -20,6 +20,7 @@ _CLASS = b"\x07TBasket"
 _TAIL = struct.Struct(">Hiiii")  # version, buffer's size, entries' size, entries, last byte
 _TAIL_BYTES = _TAIL.size + 1  # and a flag
 _OFFSETS = np.dtype(">i4")
+_GENERATE_OFFSETS = 1
 
 
 class Basket(NamedTuple):
@@ -64,31 +65,38 @@ def open_basket(raw: memoryview, place: ByteRange, entries: int) -> Basket:
     BrokenBytesError
         The key does not agree with the index, or the content not with the key.
     """
-    key_bytes, size, last = _check_key(raw, place, entries)
+    key_bytes, size, last, has_sizes = _check_key(raw, place, entries)
     packed = raw[key_bytes:]
     unpacked = decompress(packed, size) if len(packed) != size else np.frombuffer(packed, np.uint8)
     border = last - key_bytes
     if border == size:
         return Basket(unpacked, None, entries, key_bytes)
-    # The number of offsets, an offset (from the key's beginning) for each entry, a zero.
+    # Their number, an offset for each entry, a zero.
     if size - border != (entries + 2) * _OFFSETS.itemsize:
         raise BrokenBytesError(f"{size - border:,} bytes of offsets for {entries:,} entries")
-    told = unpacked[border:].view(_OFFSETS)
+    told = unpacked[border:].view(_OFFSETS)[1:]
     offsets = np.empty(entries + 1, dtype=np.int64)
-    np.subtract(told[1:], key_bytes, out=offsets)
+    if has_sizes:
+        np.cumsum(told, out=offsets)
+    else:
+        np.subtract(told, key_bytes, out=offsets)  # they count from the key's beginning
     offsets[-1] = border
     if offsets[0] != 0 or (np.diff(offsets) < 0).any():
         raise BrokenBytesError("a basket's offsets do not ascend from its beginning")
     return Basket(unpacked[:border], offsets, entries, key_bytes)
 
 
-def _check_key(raw: memoryview, place: ByteRange, entries: int) -> tuple[int, int, int]:
-    """Give the lengths of key and content, and where the entries end."""
+def _check_key(raw: memoryview, place: ByteRange, entries: int) -> tuple[int, int, int, bool]:
+    """Give the lengths of key and content, where the entries end, and if sizes stand for offsets.
+
+    Sizes compress better; ROOT writes them where a tree has the feature kGenerateOffsetMap. A
+    negative size of the buffer of offsets tells that there are features; uproot overlooks it.
+    """
     try:
         nbytes, version, size, _, key_bytes, _ = _KEY.unpack_from(raw)
         is_big = version > _BIG_KEY_VERSION
         (seek,) = _SEEK[is_big].unpack_from(raw, _SEEK_AT)
-        _, _, _, found, last = _TAIL.unpack_from(raw, key_bytes - _TAIL_BYTES)
+        _, _, buffer, found, last = _TAIL.unpack_from(raw, key_bytes - _TAIL_BYTES)
     except struct.error as error:
         raise BrokenBytesError(f"no room for a basket's key in {len(raw):,} bytes") from error
     begin = _CLASS_AT[is_big]
@@ -100,4 +108,4 @@ def _check_key(raw: memoryview, place: ByteRange, entries: int) -> tuple[int, in
             f"the basket at byte {place.seek:,} has (bytes, bytes read, position, entries) {told},"
             f" the index says {due}; its key has {key_bytes} bytes, its content {size:,}"
         )
-    return key_bytes, size, last
+    return key_bytes, size, last, buffer < 0 and bool(buffer & _GENERATE_OFFSETS)

@@ -12,12 +12,14 @@ from beampipe.reading.layouts import is_rntuple, layout_key
 from beampipe.reading.trees import OpenTree
 
 
-def make_index(opened: OpenTree) -> FileIndex:
+def make_index(opened: OpenTree, *, treename: str | None = None) -> FileIndex:
     """Make the index of a tree.
 
     Parameters
     ----------
     opened : OpenTree
+    treename : str, optional
+        How the plan calls the tree; otherwise its path in the file is taken.
 
     Returns
     -------
@@ -34,7 +36,7 @@ def make_index(opened: OpenTree) -> FileIndex:
     columns = [] if is_rntuple(tree) else [_baskets_of(b) for b in tree.itervalues(recursive=True)]
     return FileIndex(
         uuid=opened.uuid,
-        treename=tree_path(tree),
+        treename=tree_path(tree) if treename is None else treename,
         kind="RNTuple" if is_rntuple(tree) else "TTree",
         entries=int(tree.num_entries),
         layout=layout_key(opened),
@@ -44,9 +46,26 @@ def make_index(opened: OpenTree) -> FileIndex:
 
 
 def tree_path(tree: Any) -> str:
-    """Give a tree's path in its file, without cycle: a file that changes gets another uuid."""
-    path, _, _ = str(tree.object_path).lstrip("/").rpartition(";")
-    return path or str(tree.object_path).lstrip("/")
+    """Give a tree's path in its file, as one asks for it.
+
+    Parameters
+    ----------
+    tree : uproot TTree or RNTuple
+
+    Returns
+    -------
+    str
+        Without cycle, where it is the highest one.
+    """
+    *folders, name = str(tree.object_path).lstrip("/").split("/")
+    bare, _, cycle = name.rpartition(";")
+    if bare:
+        siblings = tree.parent.parent.keys(recursive=False, cycle=True)
+        cycles = [
+            int(end) for path, _, end in (s.rpartition(";") for s in siblings) if path == bare
+        ]
+        name = bare if int(cycle) == max(cycles, default=0) else name
+    return "/".join([*folders, name])
 
 
 def gather_baskets(columns: list[Baskets | None]) -> BasketTable:

@@ -90,14 +90,15 @@ class LayoutTemplate:
         counts = {
             position: Column(branches[position][0], position, counter.interpretation)
             for position, counter in counters.items()
-            if _counts_lists(counter.interpretation)
+            if _counts_lists(_interpretation_of(counter))
         }
         for position, (path, branch) in enumerate(branches):
             counter = branch.count_branch
             column = None
-            if can_interpret(branch.interpretation):
+            interpretation = _interpretation_of(branch)
+            if can_interpret(interpretation):
                 count = None if counter is None else counts.get(positions.get(id(counter), -1))
-                column = Column(path, position, branch.interpretation, count)
+                column = Column(path, position, interpretation, count)
             for name in (path, f"/{path}", branch.name):
                 if _names(tree, name, branch):
                     self._columns[name] = column
@@ -117,6 +118,14 @@ def can_interpret(interpretation: Any) -> bool:
     if type(interpretation) is AsJagged:
         return type(interpretation.content) in _SCALARS
     return type(interpretation) in (*_SCALARS, AsStrings)
+
+
+def _interpretation_of(branch: Any) -> Any:
+    """Give uproot's interpretation of a branch; None where it stumbles over the description."""
+    try:
+        return branch.interpretation
+    except Exception:  # noqa: BLE001  # of a Float16_t without range, an UnboundLocalError
+        return None
 
 
 def _counts_lists(interpretation: Any) -> bool:
