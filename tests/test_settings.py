@@ -28,6 +28,7 @@ def test_defaults_are_those_of_the_reference(layers):
         "chunksize": 250_000,
         "run_root": Path("beampipe-runs"),
         "cache_dir": Path(os.environ["XDG_CACHE_HOME"]) / "beampipe",
+        "index_cache": 2_000_000_000,
         "workers": None,
         "memory_limit": None,
         "checkpoint_s": 30.0,
@@ -218,3 +219,22 @@ def test_memory_is_parsed(text, size_bytes):
 def test_what_is_no_memory_is_refused(text):
     with pytest.raises(ValueError, match="no amount of memory"):
         parse_memory(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "size"),
+    [("0", 0), (0, 0), ("off", 0), (" OFF ", 0), ("2 GB", 2_000_000_000), (2**30, 2**30)],
+)
+def test_a_cache_has_a_size_or_is_off(layers, text, size):
+    assert load_settings(index_cache=text).index_cache == size
+
+
+@pytest.mark.parametrize("text", ["on", "100", -1, True, 2.5, "1 parsec"])
+def test_a_cache_without_a_size_is_refused(layers, text):
+    with pytest.raises(SettingsError, match="index_cache"):
+        load_settings(index_cache=text)
+
+
+def test_the_environment_switches_a_cache_off(layers, monkeypatch):
+    monkeypatch.setenv("BEAMPIPE_INDEX_CACHE", "off")
+    assert load_settings().index_cache == 0

@@ -132,6 +132,36 @@ def _parse_optional_memory(value: Any) -> Any:
     return parse_memory(value) if isinstance(value, str | int) else value
 
 
+def parse_room(text: str | int) -> int:
+    """Turn what a cache may take into bytes; ``"0"`` and ``"off"`` are none.
+
+    Parameters
+    ----------
+    text : str or int
+        As for :func:`parse_memory`, or 0, ``"0"``, ``"off"``.
+
+    Returns
+    -------
+    int
+        Room [bytes].
+
+    Raises
+    ------
+    ValueError
+        As for :func:`parse_memory`.
+
+    Examples
+    --------
+    >>> parse_room("2 GB"), parse_room("off")
+    (2000000000, 0)
+    """
+    return 0 if str(text).strip().lower() in {"0", "off"} else parse_memory(text)
+
+
+def _parse_optional_room(value: Any) -> Any:
+    return parse_room(value) if isinstance(value, str | int) else value
+
+
 def _default_cache_dir() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "beampipe"
 
@@ -142,6 +172,7 @@ def _expand_user(value: Any) -> Any:
 
 _NumberCheck = BeforeValidator(_refuse_bool)
 _MemoryCheck = BeforeValidator(_parse_optional_memory)
+_RoomCheck = BeforeValidator(_parse_optional_room)
 _UserPath = Annotated[Path, BeforeValidator(_expand_user)]
 
 
@@ -156,6 +187,8 @@ class Settings(BaseModel):
         Where run directories are made; a relative path counts from the working directory.
     cache_dir : Path
         Where metadata of files is kept between runs.
+    index_cache : int
+        What the indexes of files may take there [bytes]; 0: none are kept.
     workers : int or None
         Worker processes of the embedded cluster; 0 runs in this process, None is one per core.
     memory_limit : int or None
@@ -177,6 +210,7 @@ class Settings(BaseModel):
     chunksize: Annotated[PositiveInt, _NumberCheck] = 250_000
     run_root: _UserPath = Path("beampipe-runs")
     cache_dir: _UserPath = Field(default_factory=_default_cache_dir)
+    index_cache: Annotated[int, _RoomCheck, _NumberCheck] = 2_000_000_000
     workers: Annotated[NonNegativeInt | None, _NumberCheck] = None
     memory_limit: Annotated[int | None, _MemoryCheck, _NumberCheck] = None
     checkpoint_s: Annotated[float, _NumberCheck, Field(gt=0, allow_inf_nan=False)] = 30.0

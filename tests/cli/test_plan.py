@@ -137,4 +137,4 @@ def test_the_second_plan_comes_from_the_cache(fileset, monkeypatch):
     [(0, "0 B"), (999, "999 B"), (1500, "1.5 kB"), (2e12, "2.0 TB"), (3e15, "3.0 PB")],
 )
 def test_sizes(size, text):
-    assert plan_command._format_size(size) == text
+    assert plan_command.format_size(size) == text

@@ -2,7 +2,9 @@
 
 import asyncio
 import math
+import pickle
 import time
+from dataclasses import replace
 
 import pytest
 from distributed import Client, LocalCluster
@@ -13,10 +15,18 @@ from beampipe.datasets.samples import make_data
 from beampipe.errors import AccumulationError, PartialLostError, WorkersLostError
 from beampipe.execution import dask_pool
 from beampipe.execution.bundles import Bundle
+from beampipe.execution.context_plugin import Sent
 from beampipe.execution.dask_pool import DaskPool
 from beampipe.execution.engine import make_context
+from beampipe.execution.index_desk import IndexDesk
 from beampipe.execution.pool import Finished, Lost
 from beampipe.execution.processors import load_processor
+from beampipe.execution.worker_shelf import lay_out_indexes, worker_shelf
+from beampipe.reading.index.encoding import encode_index
+from beampipe.reading.index.making import make_index
+from beampipe.reading.index.shelf import Made, Place
+from beampipe.reading.index.store import IndexStore
+from beampipe.reading.trees import TreePool
 
 
 @pytest.fixture(scope="module")
@@ -245,3 +255,110 @@ def test_a_frozen_worker_does_not_keep_the_news_of_others_back(client, plan, poo
     events = {event.key: event for event in wait_for(pool, 2)}
     assert isinstance(events[other], Finished)
     assert isinstance(events[frozen].error, PartialLostError)
+
+
+# -- indexes of files ---------------------------------------------------------------------------
+
+
+@pytest.fixture
+def shelf():
+    """The workers': they are threads of this process."""
+    shelf = worker_shelf()
+    shelf.clear()
+    yield shelf
+    shelf.clear()
+    lay_out_indexes(None)
+
+
+@pytest.fixture
+def desk(tmp_path):
+    desk = IndexDesk(IndexStore(tmp_path / "indexes"))
+    yield desk
+    desk.close()
+
+
+@pytest.fixture
+def pool_with(client, plan):
+    """A pool with a desk, on workers that see its store, or do not."""
+    pools = []
+
+    def make(desk, place):
+        context = make_context(load_processor(count_events), None, plan)
+        pools.append(DaskPool(client, replace(context, store=place), desk))
+        return pools[-1]
+
+    yield make
+    for pool in pools:
+        pool.close()
+
+
+def run_one(pool, bundle):
+    pool.submit(bundle)
+    (event,) = wait_for(pool, 1)
+    return event
+
+
+def index_of(plan, number=0):
+    trees = TreePool()
+    index = make_index(trees.get(plan.datasets[0].files[number].file))
+    trees.close()
+    return Place(index.uuid, index.treename), index
+
+
+def test_an_index_that_a_worker_made_comes_back_with_the_next_summary_and_is_kept(
+    plan, pool_with, desk, shelf
+):
+    pool = pool_with(desk, desk.place)
+    place, index = index_of(plan)
+    shelf.put(index, seconds=0.5, n_bytes=100)
+    event = run_one(pool, bundles_of(plan, 3)[0])
+    assert event.summary.sees_store is True
+    assert list(event.summary.indexes) == [place]
+    assert run_one(pool, bundles_of(plan, 3)[1]).summary.indexes == {}
+    desk.close()
+    assert desk._store.get(place) == event.summary.indexes[place]
+
+
+def test_workers_that_see_the_store_are_sent_nothing_and_find_it(plan, pool_with, desk, shelf):
+    place, index = index_of(plan)
+    desk._store.put(place, Made(encode_index(index)))
+    pool = pool_with(desk, desk.place)
+    for bundle in bundles_of(plan, 3)[:2]:
+        run_one(pool, bundle)
+    assert desk._out_bytes == 0
+    assert shelf.get(*place).entries == index.entries
+    assert shelf.take_counts() == {"indexes_stored": 1}
+
+
+def test_workers_that_do_not_see_it_are_sent_what_their_bundles_need(plan, pool_with, desk, shelf):
+    place, index = index_of(plan)
+    other, _ = index_of(plan, 1)
+    desk._store.put(place, Made(encode_index(index)))
+    pool = pool_with(desk, desk.place._replace(token="0" * 32))
+    first, second, *_ = bundles_of(plan, 3)
+    assert run_one(pool, first).summary.sees_store is False
+    assert shelf.get(*place) is None
+    event = run_one(pool, second)
+    assert shelf.get(*place).entries == index.entries
+    assert shelf.get(*other) is None
+    assert desk._out_bytes > 0
+    pool.release([event.key])
+    assert desk._out_bytes == 0
+
+
+def test_a_wrong_index_that_is_sent_changes_nothing(plan, pool_with, desk, shelf):
+    place, _ = index_of(plan)
+    _, other = index_of(plan, 1)
+    desk._store.put(place, Made(encode_index(other)))
+    pool = pool_with(desk, desk.place._replace(token="0" * 32))
+    done = [run_one(pool, bundle) for bundle in bundles_of(plan, 3)]
+    assert sum(event.summary.manifest.n_events for event in done) == 800
+    assert shelf.get(*place) is None
+
+
+def test_the_scheduler_is_sent_little_more_than_the_index(client, plan, desk):
+    place, index = index_of(plan)
+    data = encode_index(index)
+    bundle = bundles_of(plan, 3)[0]
+    alone = len(pickle.dumps(("name", bundle, None)))
+    assert len(pickle.dumps(("name", bundle, Sent({place: data})))) < alone + len(data) + 300

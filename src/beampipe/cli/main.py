@@ -31,6 +31,7 @@ COMMANDS = {
     "resume": "beampipe.cli.resume",
     "try": "beampipe.cli.try_",
     "plan": "beampipe.cli.plan",
+    "index": "beampipe.cli.index",
     "make-data": "beampipe.cli.make_data",
     "runs": "beampipe.cli.runs",
     "show": "beampipe.cli.show",

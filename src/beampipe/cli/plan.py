@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Protocol
 
 import click
 
@@ -13,8 +14,27 @@ from beampipe.cli.main import INCOMPLETE
 from beampipe.cli.options import json_option, one_or_many
 
 if TYPE_CHECKING:
-    from beampipe.datasets.model import DatasetPlan, Plan
+    from beampipe.datasets.model import DatasetPlan, Plan, UncountedFile
     from beampipe.datasets.planning import Limits
+    from beampipe.errors import BeampipeError
+    from beampipe.runs.indexing import IndexCost
+
+
+class Unusable(Protocol):
+    """A file that cannot be used, and why."""
+
+    @property
+    def dataset(self) -> str:
+        """Where it stands."""
+
+    @property
+    def urls(self) -> tuple[str, ...]:
+        """Its replicas."""
+
+    @property
+    def error(self) -> BeampipeError:
+        """What is wrong with it."""
+
 
 COLUMNS = ("dataset", "files", "unusable", "events", "chunks", "size", "tree")
 MAX_TREES = 3
@@ -57,22 +77,24 @@ def command(
     """  # noqa: D301 (click's own mark)
     from beampipe.datasets.planning import Limits
 
-    source = one_or_many(fileset)
-    plan = _plan(source, treename, chunksize, limits=Limits(**limits))
+    plan = make_fileset_plan(
+        one_or_many(fileset), treename=treename, chunksize=chunksize, limits=Limits(**limits)
+    )
+    cost = _estimate_indexes(plan)
     if as_json:
-        print_json(plan_summary(plan))
+        print_json(plan_summary(plan, cost))
     else:
         _print_plan(plan)
+        click.echo(describe_cost(cost), err=True)
     if any(dataset.uncounted for dataset in plan.datasets):
         ctx.exit(INCOMPLETE)
 
 
-def plan_summary(plan: Plan) -> dict[str, Any]:
+def plan_summary(plan: Plan, cost: IndexCost | None = None) -> dict[str, Any]:
     """Give the documented object of ``--json``."""
     from beampipe.datasets.planning import plan_digest
-    from beampipe.datasets.urls import show_url
 
-    unusable = [file for dataset in plan.datasets for file in dataset.uncounted]
+    unusable = _list_unusable(plan)
     return {
         "status": "incomplete" if unusable else "complete",
         "chunksize": plan.chunksize,
@@ -80,17 +102,44 @@ def plan_summary(plan: Plan) -> dict[str, Any]:
         "chunks": plan.n_chunks,
         "digest": plan_digest(plan),
         "datasets": {dataset.name: _dataset_summary(dataset) for dataset in plan.datasets},
-        "unusable": [
-            {
-                "dataset": file.dataset,
-                "urls": [show_url(url) for url in file.urls],
-                "code": file.error.code,
-                "message": file.error.message,
-                "why": file.error.why,
-                "fix": file.error.fix,
-            }
-            for file in unusable
-        ],
+        "unusable": unusable_json(unusable),
+        "indexes": _describe_indexes(cost),
+    }
+
+
+def _list_unusable(plan: Plan) -> list[UncountedFile]:
+    return [file for dataset in plan.datasets for file in dataset.uncounted]
+
+
+def unusable_json(unusable: Sequence[Unusable]) -> list[dict[str, Any]]:
+    """Describe files that cannot be used, for ``--json``."""
+    from beampipe.datasets.urls import show_url
+
+    return [
+        {
+            "dataset": file.dataset,
+            "urls": [show_url(url) for url in file.urls],
+            "code": file.error.code,
+            "message": file.error.message,
+            "why": file.error.why,
+            "fix": file.error.fix,
+        }
+        for file in unusable
+    ]
+
+
+def _describe_indexes(cost: IndexCost | None) -> dict[str, Any] | None:
+    """What is known of indexes; None where none are kept."""
+    if cost is None:
+        return None
+    return {
+        "files": cost.files,
+        "files_indexed": cost.indexed,
+        "files_missing": cost.missing,
+        "estimated_from": cost.samples,
+        "estimated_cpu_s": cost.seconds,
+        "estimated_read_bytes": cost.read_bytes,
+        "estimated_index_bytes": cost.size_bytes,
     }
 
 
@@ -107,7 +156,15 @@ def _dataset_summary(dataset: DatasetPlan) -> dict[str, Any]:
     }
 
 
-def _plan(source: Any, treename: str | None, chunksize: int | None, *, limits: Limits) -> Plan:
+def make_fileset_plan(
+    source: Any,
+    *,
+    treename: str | None,
+    limits: Limits,
+    chunksize: int | None = None,
+    progress: bool = True,
+) -> Plan:
+    """Count the files of what was typed, and cut them."""
     from beampipe.datasets.fileset import read_fileset
     from beampipe.datasets.metadata_cache import MetadataCache
     from beampipe.datasets.planning import make_plan
@@ -115,7 +172,7 @@ def _plan(source: Any, treename: str | None, chunksize: int | None, *, limits: L
     from beampipe.settings import load_settings
 
     settings = load_settings(chunksize=chunksize)
-    with show_counting() as on_progress:
+    with show_counting(enabled=progress) as on_progress:
         return make_plan(
             read_fileset(source, treename=treename),
             chunksize=settings.chunksize,
@@ -123,6 +180,30 @@ def _plan(source: Any, treename: str | None, chunksize: int | None, *, limits: L
             cache=MetadataCache(settings.cache_dir / "metadata"),
             on_progress=on_progress,
         )
+
+
+def _estimate_indexes(plan: Plan) -> IndexCost | None:
+    from beampipe.runs.indexing import estimate_cost, find_store
+    from beampipe.settings import load_settings
+
+    settings = load_settings()
+    return estimate_cost(plan, find_store(settings)) if settings.index_cache else None
+
+
+def describe_cost(cost: IndexCost | None) -> str:
+    """Say in a sentence what indexes there are, and what the others would take."""
+    if cost is None:
+        return "indexes: none are kept (`index_cache` is off)"
+    if not cost.missing:
+        return f"indexes: all {cost.files:,} file(s) have one"
+    text = f"indexes: {cost.indexed:,} of {cost.files:,} file(s) have one; the first run makes "
+    text += "the others, or `beampipe index` does"
+    if cost.seconds is None or cost.read_bytes is None or cost.size_bytes is None:
+        return text + " (what that takes is not known before a file has one)"
+    return text + (
+        f": about {cost.seconds:.1f} s on one core, {format_size(cost.read_bytes)} to read and "
+        f"{format_size(cost.size_bytes)} to keep, as it was for {cost.samples:,} of them"
+    )
 
 
 def _print_plan(plan: Plan) -> None:
@@ -134,7 +215,7 @@ def _print_plan(plan: Plan) -> None:
     else:
         for row in [COLUMNS, *rows]:
             click.echo("\t".join(row))
-    _print_unusable(plan)
+    print_unusable(_list_unusable(plan))
 
 
 def _row(name: str, facts: dict[str, Any]) -> tuple[str, ...]:
@@ -143,7 +224,7 @@ def _row(name: str, facts: dict[str, Any]) -> tuple[str, ...]:
     return (
         name,
         *(f"{count:,}" for count in counts),
-        _format_size(facts["size_bytes"]),
+        format_size(facts["size_bytes"]),
         ", ".join(trees),
     )
 
@@ -155,7 +236,8 @@ def _total_row(plan: Plan) -> tuple[str, ...]:
     return _row("total", {**total, "trees": []})
 
 
-def _format_size(size_bytes: float) -> str:
+def format_size(size_bytes: float) -> str:
+    """Write bytes for people: ``"1.5 MB"``."""
     if size_bytes < 1000:
         return f"{size_bytes:.0f} B"
     for unit in ("kB", "MB", "GB", "TB"):
@@ -182,8 +264,8 @@ def _print_table(rows: list[tuple[str, ...]]) -> None:
     Console().print(table)
 
 
-def _print_unusable(plan: Plan) -> None:
-    unusable = [file for dataset in plan.datasets for file in dataset.uncounted]
+def print_unusable(unusable: Sequence[Unusable]) -> None:
+    """Print which files cannot be used, why, and what to do."""
     if not unusable:
         return
     click.echo(f"\n{len(unusable)} file(s) cannot be used:")

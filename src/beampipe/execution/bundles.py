@@ -31,6 +31,7 @@ from beampipe.execution.output_ties import check_can_travel, check_is_new, mater
 from beampipe.execution.partials import Partial
 from beampipe.execution.retries import POLICY
 from beampipe.execution.undeclared import watch_opens
+from beampipe.reading.index.store import StorePlace
 
 if TYPE_CHECKING:
     from beampipe.execution.processors import Processor
@@ -51,12 +52,15 @@ class RunContext:
         What the processor is told of each dataset.
     error_rules : tuple of ErrorRule
         The user's own rules of what kind an error is.
+    store : StorePlace or None
+        Where indexes of files are kept.
     """
 
     digest: str
     payload: bytes
     metadata: Mapping[str, Mapping[str, Any]]
     error_rules: tuple[ErrorRule, ...] = ()
+    store: StorePlace | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import threading
-from collections.abc import Callable
-from dataclasses import replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from dask.sizeof import sizeof
@@ -19,6 +19,8 @@ from beampipe.execution.bundles import Bundle, RunContext, Trail, run_bundle
 from beampipe.execution.handover import Budget, Departure, leave_departure, watch_departure
 from beampipe.execution.partials import Partial
 from beampipe.execution.worker_settings import UNSET, list_unset, slow_profiler
+from beampipe.execution.worker_shelf import count_indexes, lay_out_indexes
+from beampipe.reading.index.shelf import Place
 
 if TYPE_CHECKING:
     from distributed import Worker
@@ -72,7 +74,14 @@ class ContextPlugin(WorkerPlugin):
         return self._crumbs.trail() if self._crumbs else contextlib.nullcontext(Trail())
 
 
-def run_with_plugin(name: str, bundle: Bundle) -> Partial:
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """Encoded indexes that are sent beside a bundle (a class, so that Dask does not look in)."""
+
+    indexes: Mapping[Place, bytes]
+
+
+def run_with_plugin(name: str, bundle: Bundle, sent: Sent | None = None) -> Partial:
     """Do a bundle with the context that a plugin holds (what a Dask task calls).
 
     Raises
@@ -101,9 +110,11 @@ def run_with_plugin(name: str, bundle: Bundle) -> Partial:
             return False
         return budget.is_over() or departure.is_leaving()
 
+    lay_out_indexes(plugin.context.store, sent.indexes if sent is not None else None)
     at_work = departure.bundle(key) if departure is not None else contextlib.nullcontext()
     with at_work, plugin.trail(name, worker) as trail:
         partial = run_bundle(plugin.context, bundle, is_unwanted=is_unwanted, trail=trail)
+    partial = count_indexes(partial)
     metrics = {**partial.metrics, **dict.fromkeys((UNSET + name for name in plugin.unset), 1.0)}
     ends_at = departure.ends_at() if departure is not None else partial.worker_ends_at
     return replace(partial, metrics=metrics, worker_ends_at=ends_at)

@@ -18,10 +18,12 @@ from distributed.comm import get_address_host
 
 from beampipe.errors import ExecutionError, PartialLostError, WorkersLostError
 from beampipe.execution.bundles import Bundle, RunContext
-from beampipe.execution.context_plugin import ContextPlugin, run_with_plugin
+from beampipe.execution.context_plugin import ContextPlugin, Sent, run_with_plugin
 from beampipe.execution.death_watch import DeathWatch
-from beampipe.execution.partials import Partial, merge_partials, summarize_partial
+from beampipe.execution.index_desk import IndexDesk, lent_with
+from beampipe.execution.partials import Partial, Summary, merge_partials
 from beampipe.execution.pool import DeathReport, Event, Finished, Key, Lost, WorkerDied
+from beampipe.execution.worker_shelf import summarize_bundle
 
 if TYPE_CHECKING:
     from distributed import Client, Future
@@ -46,6 +48,8 @@ class DaskPool:
         Used and left alone.
     context : RunContext
         Goes to every worker once.
+    desk : IndexDesk, optional
+        Keeps the indexes of files.
 
     Raises
     ------
@@ -53,8 +57,9 @@ class DaskPool:
         ``run-workers-lost``: the scheduler does not answer.
     """
 
-    def __init__(self, client: Client, context: RunContext) -> None:
+    def __init__(self, client: Client, context: RunContext, desk: IndexDesk | None = None) -> None:
         self._client = client
+        self._desk = desk
         self._prefix = f"beampipe-{uuid.uuid4().hex[:8]}"
         self._events: queue.SimpleQueue[Key | WorkerDied | DeathReport] = queue.SimpleQueue()
         self._partials: dict[Key, Future[Any]] = {}
@@ -84,19 +89,22 @@ class DaskPool:
     def submit(self, bundle: Bundle) -> Key:
         """Send a bundle off; its summary follows as soon as it is done."""
         number = bundle.number
+        name = f"{self._prefix}-bundle-{number}"
+        sent = lent_with(self._desk, name, bundle, n_workers=self.n_workers())
         # Before all that waits: the workers that are free should not do new chunks first.
         priority = _AGAIN if bundle.attempt > 1 or bundle.is_suspect or bundle.away else _BUNDLE
         partial = self._submit(
             run_with_plugin,
             self._prefix,
             bundle,
+            Sent(sent) if sent else None,
             kind="bundle",
             number=number,
             priority=priority,
             **self._place(bundle.away),
         )
         summary = self._submit(
-            summarize_partial, partial, kind="summary", number=number, priority=_SUMMARY
+            summarize_bundle, partial, kind="summary", number=number, priority=_SUMMARY
         )
         key = str(partial.key)
         self._partials[key] = partial
@@ -134,6 +142,7 @@ class DaskPool:
         # A worker may die between the end of a summary and this line: None for those.
         with _scheduler_errors():
             answers = self._client.sync(self._gather, good) if good else {}
+        self._take_indexes(answers)
         # Deaths first: a bundle of a dead worker is that worker's, whatever Dask makes of it.
         return deaths + [
             Lost(key, _reason(future))
@@ -141,6 +150,11 @@ class DaskPool:
             else Finished(key, summary)
             for key, future in ended.items()
         ]
+
+    def _take_indexes(self, answers: Mapping[Key, Summary]) -> None:
+        if self._desk is not None:
+            for summary in answers.values():
+                self._desk.take(summary)
 
     async def _gather(self, good: Mapping[Key, Future[Any]]) -> dict[Key, Any]:
         """Bring summaries here; a worker that is frozen takes nobody else's with it."""
@@ -257,6 +271,8 @@ class DaskPool:
 
     def release(self, keys: Sequence[Key]) -> None:
         """Let the scheduler forget these; bundles that have not begun never will."""
+        if self._desk is not None:
+            self._desk.end(keys)
         for key in keys:
             self._merging.discard(key)
             for futures in (self._summaries, self._partials):

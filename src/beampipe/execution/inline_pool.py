@@ -7,8 +7,10 @@ from collections.abc import Callable, Mapping, Sequence
 
 from beampipe.errors import ExecutionError
 from beampipe.execution.bundles import Bundle, RunContext, clear_workbench, run_bundle
-from beampipe.execution.partials import Partial, merge_partials, summarize_partial
+from beampipe.execution.index_desk import IndexDesk
+from beampipe.execution.partials import Partial, merge_partials
 from beampipe.execution.pool import Finished, Key, Lost
+from beampipe.execution.worker_shelf import count_indexes, lay_out_indexes, summarize_bundle
 
 
 class InlinePool:
@@ -18,10 +20,13 @@ class InlinePool:
     ----------
     context : RunContext
         What every bundle needs.
+    desk : IndexDesk, optional
+        Keeps the indexes of files.
     """
 
-    def __init__(self, context: RunContext) -> None:
+    def __init__(self, context: RunContext, desk: IndexDesk | None = None) -> None:
         self._context = context
+        self._desk = desk
         self._queue: list[tuple[Key, Bundle]] = []
         self._partials: dict[Key, Partial | ExecutionError] = {}
         self._n_merges = 0
@@ -39,11 +44,15 @@ class InlinePool:
             return []
         key, bundle = self._queue.pop(0)
         try:
-            partial = run_bundle(self._context, bundle)
+            lay_out_indexes(self._context.store)
+            partial = count_indexes(run_bundle(self._context, bundle))
         except ExecutionError as error:
             return [Lost(key, error)]
         self._partials[key] = partial
-        return [Finished(key, summarize_partial(partial))]
+        summary = summarize_bundle(partial)
+        if self._desk is not None:
+            self._desk.take(summary)
+        return [Finished(key, summary)]
 
     def merge(self, keys: Sequence[Key]) -> Key:
         """Fold partials into one; what goes wrong is told by `pull`, as on a cluster."""

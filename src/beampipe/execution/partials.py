@@ -12,6 +12,7 @@ from typing import Any
 from beampipe.errors import AccumulationError
 from beampipe.execution.accumulators import add_into, add_outputs, approximate_bytes
 from beampipe.execution.manifest import ChunkKey, FailedChunk, Manifest, join_manifests
+from beampipe.reading.index.shelf import Made, Place
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +51,10 @@ class Summary:
         About how large the value is [bytes].
     host : str
         Where it was made.
+    indexes : dict of Place to Made
+        Indexes of files that its worker has made and that nobody else may have.
+    sees_store : bool or None
+        Whether its worker sees the driver's store of indexes; None where that is not known.
     """
 
     manifest: Manifest
@@ -59,6 +64,8 @@ class Summary:
     returned: tuple[FailedChunk, ...] = ()
     host: str = ""
     worker_ends_at: float = math.inf
+    indexes: Mapping[Place, Made] = field(default_factory=dict)
+    sees_store: bool | None = None
 
 
 def summarize_partial(partial: Partial) -> Summary:

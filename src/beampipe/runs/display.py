@@ -47,9 +47,22 @@ def show_progress(*, enabled: bool = True, stream: IO[str] | None = None) -> Ite
 
 @contextlib.contextmanager
 def show_counting(
-    *, enabled: bool = True, stream: IO[str] | None = None
+    *,
+    enabled: bool = True,
+    stream: IO[str] | None = None,
+    doing: str = "counting files",
+    done: str = "counted",
 ) -> Iterator[Callable[[int, int], None]]:
     """Show how many files of a fileset are counted, as soon as it takes long.
+
+    Parameters
+    ----------
+    enabled : bool
+        False shows nothing.
+    stream : file, optional
+        Where to write; standard error by default.
+    doing, done : str
+        What else is done to files.
 
     Yields
     ------
@@ -66,23 +79,24 @@ def show_counting(
 
         columns = (*Bar.get_default_columns(), MofNCompleteColumn())
         with Bar(*columns, console=Console(file=stream), transient=True) as bar:
-            task = bar.add_task("counting files", total=None)
+            task = bar.add_task(doing, total=None)
             yield lambda done, total: bar.update(task, completed=done, total=total)
     else:
-        yield _CountingLines(stream)
+        yield _CountingLines(stream, done)
 
 
 class _CountingLines:
     """A line every few seconds; none where it is quick."""
 
-    def __init__(self, stream: IO[str]) -> None:
+    def __init__(self, stream: IO[str], word: str = "counted") -> None:
         self._stream = stream
+        self._word = word
         self._next = time.monotonic() + _LINE_EVERY_S
 
     def __call__(self, done: int, total: int) -> None:
         if time.monotonic() >= self._next:
             self._next = time.monotonic() + _LINE_EVERY_S
-            print(f"counted {done:,} of {total:,} files", file=self._stream, flush=True)
+            print(f"{self._word} {done:,} of {total:,} files", file=self._stream, flush=True)
 
 
 def is_notebook() -> bool:

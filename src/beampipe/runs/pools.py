@@ -5,10 +5,12 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, ExitStack, nullcontext
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal
 
 from beampipe.errors import ArgumentError
 from beampipe.execution.bundles import RunContext
+from beampipe.execution.index_desk import IndexDesk
 from beampipe.execution.inline_pool import InlinePool
 from beampipe.execution.pool import Pool
 from beampipe.execution.worker_settings import list_unset_of_scheduler
@@ -34,6 +36,7 @@ def open_pool(
     *,
     workers: int | None = None,
     memory_limit: int | None = None,
+    desk: IndexDesk | None = None,
 ) -> Iterator[tuple[Pool, str]]:
     """Get workers: this process, the given client's, or an embedded cluster.
 
@@ -41,6 +44,8 @@ def open_pool(
     ----------
     workers, memory_limit : int, optional
         Of an embedded cluster; no workers means this process.
+    desk : IndexDesk, optional
+        Keeps the indexes of files; closed with the pool.
 
     Yields
     ------
@@ -48,15 +53,17 @@ def open_pool(
     dashboard : str
         Link to Dask's dashboard, or empty.
     """
-    if isinstance(client, str) or (client is None and workers == 0):
-        with contextlib.closing(InlinePool(context)) as here:
-            yield here, ""
-        return
-    from beampipe.execution.dask_pool import DaskPool
-
     with ExitStack() as stack:
+        if desk is not None:
+            context = replace(context, store=desk.place)
+            stack.callback(desk.close)
+        if isinstance(client, str) or (client is None and workers == 0):
+            yield stack.enter_context(contextlib.closing(InlinePool(context, desk))), ""
+            return
+        from beampipe.execution.dask_pool import DaskPool
+
         used = client or stack.enter_context(embedded_client(workers, memory_limit))
-        pool = stack.enter_context(contextlib.closing(DaskPool(used, context)))
+        pool = stack.enter_context(contextlib.closing(DaskPool(used, context, desk)))
         yield pool, find_dashboard(used)
 
 

@@ -31,6 +31,7 @@ from beampipe.execution.runs_index import new_run_directory
 from beampipe.results.result import RunResult
 from beampipe.runs.arguments import ON_ERROR, check_budget, check_choice, refuse_foreign
 from beampipe.runs.display import show_counting, show_progress
+from beampipe.runs.indexing import make_desk
 from beampipe.runs.pools import INLINE, check_client, find_unset, open_pool, prepared_workers
 from beampipe.runs.reusing import (
     Prospect,
@@ -349,6 +350,7 @@ def _drive(
                 replace(job.context, error_rules=options.settings.error_rules),
                 workers=options.workers,
                 memory_limit=options.settings.memory_limit,
+                desk=make_desk(options.settings),
             )
         )
         stages_s["start"] = time.monotonic() - starting

@@ -160,6 +160,16 @@ def test_threads_take_each_index_once(shelf):
     )
 
 
+def test_where_indexes_came_from_is_counted_once(shelf):
+    shelf.offer({A: encode(Index(*A))})
+    shelf.look_in(lambda place: encode(Index(*place)) if place == B else None)
+    shelf.put(Index("c", "t"))
+    for place in (A, B, B, Place("c", "t"), Place("d", "t")):
+        shelf.get(*place)
+    assert shelf.take_counts() == {"indexes_sent": 1, "indexes_stored": 1, "indexes_made": 1}
+    assert shelf.take_counts() == {}
+
+
 def test_a_cleared_shelf_is_empty(shelf):
     shelf.put(Index(*A))
     shelf.forget(*B)

@@ -7,7 +7,7 @@ the wrong one is not given out again.
 from __future__ import annotations
 
 import time
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Callable, Mapping
 from threading import Lock
 from typing import Any, NamedTuple, Protocol
@@ -89,6 +89,7 @@ class Shelf:
         self._new: OrderedDict[Place, _New] = OrderedDict()
         self._wrong: set[Place] = set()
         self._missing: dict[Place, float] = {}
+        self._counts: Counter[str] = Counter()
         self._lock = Lock()
 
     def get(self, uuid: str, treename: str) -> Any:
@@ -116,12 +117,13 @@ class Shelf:
                 return None
             sent = self._drop_closed(place)
         # Not under the lock: the store may lie on a slow disk.
-        index = self._check(place, sent)
+        index, origin = self._check(place, sent), "indexes_sent"
         if index is None:
-            index = self._check(place, self._look_up(place))
+            index, origin = self._check(place, self._look_up(place)), "indexes_stored"
         if index is not None:
             with self._lock:
                 self._keep(place, index)
+                self._counts[origin] += 1
         return index
 
     def put(self, index: Known, *, seconds: float = 0.0, n_bytes: int = 0) -> None:
@@ -141,6 +143,7 @@ class Shelf:
             self._wrong.discard(place)
             self._keep(place, index)
             self._new[place] = _New(index, seconds, n_bytes)
+            self._counts["indexes_made"] += 1
             while len(self._new) > _MOST_NEW:  # nobody takes them
                 self._new.popitem(last=False)
 
@@ -177,6 +180,16 @@ class Shelf:
             taken[place] = Made(data, new.seconds, new.n_bytes)
             size += len(data)
 
+    def take_counts(self) -> dict[str, int]:
+        """Say how many indexes were made here, and found among those sent and in the store.
+
+        Since the last call.
+        """
+        with self._lock:
+            counts = dict(self._counts)
+            self._counts.clear()
+        return counts
+
     def offer(self, sent: Mapping[Place, bytes]) -> None:
         """Lay out encoded indexes that came with a bundle; they are decoded when asked for."""
         with self._lock:
@@ -200,6 +213,7 @@ class Shelf:
         with self._lock:
             for kept in (self._open, self._closed, self._new, self._wrong, self._missing):
                 kept.clear()
+            self._counts.clear()
             self._closed_bytes = 0
 
     def _look_up(self, place: Place) -> bytes | None:

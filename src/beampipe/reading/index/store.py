@@ -108,6 +108,11 @@ class IndexStore:
                 os.utime(path)
         return made
 
+    def read(self, place: Place) -> bytes | None:
+        """Give an index without what it took to make it."""
+        made = self.get(place)
+        return None if made is None else made.data
+
     def put(self, place: Place, made: Made) -> bool:
         """Keep an index, in the place of what may be there.
 
