@@ -198,7 +198,7 @@ def scale_down(stage):
     stage.blow(stage.worker_pids())
     driver.answer.with_name("scale").write_text("1")
     time.sleep(1)
-    stage.blows[-1] = Blow(stage.blows[-1].time, stage.blows[-1].pids, time.time())
+    stage.prolong_blow()
     driver.must_end("complete")
     return check(stage)
 

@@ -19,8 +19,8 @@ def main(arguments):
     answer = Path(config["answer"])
     try:
         told = act(config)
-    except KeyboardInterrupt:
-        told = {"ended": "interrupted", "code": "KeyboardInterrupt"}
+    except KeyboardInterrupt as error:
+        told = {"ended": "interrupted", "code": getattr(error, "code", "KeyboardInterrupt")}
     except Exception as error:  # noqa: BLE001 (whatever it is, the harness is told)
         traceback.print_exc()
         told = {

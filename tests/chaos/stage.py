@@ -7,7 +7,7 @@ import random
 import signal
 import subprocess
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import psutil
@@ -259,13 +259,13 @@ class Stage:
                 lambda: not is_alive(pid) or not self.drivers[-1].child.is_running, "its end"
             )
         last = self.blows[-1]
-        self.blows[-1] = Blow(last.time, last.pids, time.time())
+        self.blows[-1] = replace(last, until=time.time())
 
     # -- finishing --------------------------------------------------------------------------
 
     def resume(self, **options):
         """Resume to the end; all that was begun and not committed until now may be done again."""
-        self.blow()
+        self.blows.append(Blow(time.time(), threads=self.n_workers))
         return self.drive("resume", **options)
 
     def mount(self, size):

@@ -103,6 +103,19 @@ def test_work_done_again_is_held_against_what_was_not_committed(tmp_path):
     assert count_redone(trace, ledger, [], CHUNK).bound == 0
 
 
+def test_a_thread_may_begin_one_more_chunk_for_a_driver_that_is_dead(tmp_path):
+    trace = write_trace(
+        tmp_path / "trace",
+        "begin 1.0 11 file 0 50 first-bundle-1",
+        "begin 2.1 11 file 50 100 first-bundle-2",
+        "begin 2.2 11 file 100 150 first-bundle-3",
+        "begin 3.0 11 file 150 200 second-bundle-1",
+    )
+    assert count_redone(trace, [], [Blow(2.0)], CHUNK).bound == 1
+    assert count_redone(trace, [], [Blow(2.0, threads=1)], CHUNK).bound == 2
+    assert count_redone(trace, [], [Blow(2.0, threads=3)], CHUNK).bound == 3
+
+
 @pytest.mark.parametrize("point", POINTS)
 def test_every_aim_is_still_there(point):
     owner, name = find(POINTS[point][0])

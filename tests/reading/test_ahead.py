@@ -104,4 +104,4 @@ def test_nothing_is_fetched_ahead_of_a_local_file(reader, write_events, entry_of
     with reader.read(first, {}) as data:
         ak.sum(data.events.event)
     with reader.read(second, {}) as data:
-        assert data.bytes_read() == 0
+        assert data.metrics()["bytes_read"] == 0

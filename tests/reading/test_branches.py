@@ -52,11 +52,11 @@ def test_only_what_is_used_is_read(reader, real_data, entry_of, chunks_of):
         assert data.columns() == ()
         assert data.events.fields
         assert data.columns() == ()
-        before = data.bytes_read()
+        before = data.metrics()["bytes_read"]
         ak.sum(data.events["MET_pt"])
         ak.sum(data.events.MET_pt[data.events.nMuon > 0])
         assert data.columns() == ("MET_pt", "nMuon")
-        assert 0 < data.bytes_read() - before < 10_000
+        assert 0 < data.metrics()["bytes_read"] - before < 10_000
 
 
 def test_metadata_is_there_and_survives_a_selection(reader, write_events, entry_of, chunks_of):

@@ -43,7 +43,7 @@ def test_a_missing_column_of_nanoevents_is_named_with_the_closest_ones(read, cas
     ask, column, closest = NANO[case]
     with pytest.raises((AttributeError, IndexError)) as caught:
         ask(events)
-    error = explain_missing_column(caught.value, known_columns(events))
+    error = explain_missing_column(caught.value, known_columns(events.layout.form))
     assert error is not None
     assert error.code == "reading-column-not-found"
     assert error.column == column
@@ -65,7 +65,7 @@ def test_a_missing_branch_is_named_with_the_closest_ones(read, case):
     ask, column, closest = PLAIN[case]
     with pytest.raises((AttributeError, IndexError)) as caught:
         ask(events)
-    error = explain_missing_column(caught.value, known_columns(events))
+    error = explain_missing_column(caught.value, known_columns(events.layout.form))
     assert error is not None
     assert (error.column, error.close[0]) == (column, closest)
 
@@ -99,13 +99,13 @@ def test_nothing_close_says_where_to_look(read):
     events = read(None)
     with pytest.raises(AttributeError) as caught:
         _ = events.zzzzzz
-    error = explain_missing_column(caught.value, known_columns(events))
+    error = explain_missing_column(caught.value, known_columns(events.layout.form))
     assert error is not None
     assert error.close == ()
     assert "beampipe try" in error.fix
 
 
 def test_known_columns_are_those_of_events_and_collections(read):
-    names = known_columns(read("NanoAODSchema"))
+    names = known_columns(read("NanoAODSchema").layout.form)
     assert {"Muon", "Muon.pt", "MET", "MET.pt", "genWeight"} <= set(names)
-    assert "Muon_pt" in known_columns(read(None))
+    assert "Muon_pt" in known_columns(read(None).layout.form)

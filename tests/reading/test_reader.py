@@ -117,20 +117,20 @@ def test_what_reading_took_is_told(reader_of, write_events, entry_of, chunks_of)
     with reader.read(first, {}) as data:
         assert data.url == str(path)
         assert data.open_s > 0
-        assert data.read_s() == 0
-        opening = data.bytes_read()
+        assert data.metrics()["read_s"] == 0
+        opening = data.metrics()["bytes_read"]
         assert 0 < opening < path.stat().st_size
         ak.sum(data.events.Muon.pt)
-        assert data.bytes_read() > opening
-        assert 0 < data.read_s() < 5
+        assert data.metrics()["bytes_read"] > opening
+        assert 0 < data.metrics()["read_s"] < 5
         assert data.columns() == ("Muon_pt", "nMuon")
         assert {"Muon.pt", "MET.pt", "event"} <= set(data.known_columns())
     # still there after the end, for the metrics
-    assert data.bytes_read() > opening
+    assert data.metrics()["bytes_read"] > opening
     assert data.columns() == ("Muon_pt", "nMuon")
     assert data.known_columns() == ()
     with reader.read(second, {}) as data:
-        assert data.bytes_read() == 0
+        assert data.metrics()["bytes_read"] == 0
 
 
 def test_a_file_goes_missing_or_bad_after_planning(

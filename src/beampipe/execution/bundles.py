@@ -265,10 +265,6 @@ class _Work:
                 piece=(piece, self.bundle.pieces),
                 on_read=self.trail.read,
             )
-            # A fresh processor for every chunk, as coffea has it: one that counts in `self` would
-            # otherwise return the chunks before along with this one.
-            processor, _ = _unpack(self.context)
-            opened = time.perf_counter()
             if data.start == data.stop:
                 # Both borders fell on the same cluster boundary. Many processors cannot bear
                 # arrays of length zero, and a loop over the file would never give them any.
@@ -278,15 +274,8 @@ class _Work:
                 watch_opens(self.folder.opened, given=chunk.plan.file.urls, is_on=is_first),
                 watch_fills(data.read_s) as fills,
             ):
-                output = processor.process(data.events)
-                check_output(output)
-                output = materialize(output)
+                output = data.call(self._output)
             data.check_unchanged()
-            done = time.perf_counter()
-            read_s = data.read_s()
-            self.folder.count("open_s", opened - begin)
-            self.folder.count("read_s", read_s)
-            self.folder.count("process_s", done - opened - read_s)
             self.folder.count("fill_s", fills.seconds)
             return _Processed((data.start, data.stop), output)
         except BaseException as error:  # (the worker's wrapper records all)
@@ -299,8 +288,20 @@ class _Work:
             return None
         finally:
             if data is not None:
-                self.folder.count("bytes_read", data.bytes_read())
+                metrics = data.metrics()
+                spent_s = time.perf_counter() - begin
+                metrics["process_s"] = spent_s - metrics["open_s"] - metrics["read_s"]
+                for name, amount in metrics.items():
+                    self.folder.count(name, amount)
                 data.close()
+
+    def _output(self, events: Any) -> Any:
+        # A fresh processor for every chunk, as coffea has it: one that counts in `self` would
+        # otherwise return the chunks before along with this one.
+        processor, _ = _unpack(self.context)
+        output = processor.process(events)
+        check_output(output)
+        return materialize(output)
 
     def _has_another(self, chunk: Chunk, avoid: frozenset[str], error: BaseException) -> bool:
         """Whether a file is broken, and there is another replica of it."""

@@ -9,6 +9,7 @@ from typing import Any
 
 import awkward as ak
 
+from beampipe.reading.built import BuiltEvents
 from beampipe.reading.faults import MappedReadErrors
 from beampipe.reading.layouts import is_rntuple, layout_key
 from beampipe.reading.loading import ColumnLoader
@@ -43,7 +44,14 @@ class BranchesBuilder:
     def __init__(self) -> None:
         self._kept: RecentlyUsed[str, _Layout] = RecentlyUsed(_KEPT_LAYOUTS)
 
-    def build(self, opened: OpenTree, loader: ColumnLoader, metadata: Mapping[str, Any]) -> Any:
+    def build(
+        self,
+        opened: OpenTree,
+        loader: ColumnLoader,
+        metadata: Mapping[str, Any],
+        *,
+        whole: bool = False,
+    ) -> BuiltEvents:
         """Give the branches of a chunk.
 
         Parameters
@@ -54,10 +62,12 @@ class BranchesBuilder:
             The chunk's columns.
         metadata : mapping
             What ``events.metadata`` is to hold.
+        whole : bool, default False
+            Makes no difference: nothing is left out.
 
         Returns
         -------
-        awkward.Array
+        BuiltEvents
             Fields are named as in uproot's ``tree.arrays()``; branches that uproot cannot read
             as arrays are left out.
 
@@ -66,6 +76,7 @@ class BranchesBuilder:
         ChunkUnreadableError
             ``reading-chunk-unreadable``: the tree's own description cannot be read.
         """
+        del whole
         layout = self._kept.get(layout_key(opened), lambda: self._make(opened, loader))
         container = {
             key: partial(_load_buffer, loader, name, index, dtype)
@@ -79,7 +90,7 @@ class BranchesBuilder:
         record = ak.contents.RecordArray(
             record.contents, record.fields, length=record.length, parameters=parameters
         )
-        return ak.Array(record, behavior={("*", _RECORD): BranchArray})
+        return BuiltEvents(ak.Array(record, behavior={("*", _RECORD): BranchArray}))
 
     def _make(self, opened: OpenTree, loader: ColumnLoader) -> _Layout:
         entries = (loader.start, loader.stop)

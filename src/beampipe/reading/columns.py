@@ -56,20 +56,19 @@ def explain_missing_column(
     )
 
 
-def known_columns(events: Any) -> tuple[str, ...]:
+def known_columns(form: Any) -> tuple[str, ...]:
     """Name every field of the events, and every field of its collections.
 
     Parameters
     ----------
-    events : awkward.Array
-        What a processor gets. Nothing is loaded.
+    form : awkward.forms.Form
+        Of what a processor gets.
 
     Returns
     -------
     tuple of str
         ``"Muon"``, ``"Muon.pt"``, ... in the order of the file.
     """
-    form = events.layout.form
     names: list[str] = []
     for field, content in zip(form.fields, form.contents, strict=True):
         names.append(field)

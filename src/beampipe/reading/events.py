@@ -5,13 +5,15 @@ from __future__ import annotations
 import copy
 import logging
 import warnings
-from collections.abc import Iterator, Mapping
+import weakref
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
 from typing import Any, NamedTuple
 
 import awkward as ak
 from coffea.nanoevents import BaseSchema, NanoEventsFactory
+from coffea.nanoevents.factory import _key_formatter
 from coffea.nanoevents.mapping.uproot import TrivialUprootOpener, UprootSourceMapping
 from coffea.nanoevents.schemas import EDM4HEPSchema
 from coffea.nanoevents.schemas.edm4hep import podio_collection_types
@@ -20,9 +22,11 @@ from coffea.nanoevents.util import tuple_to_key
 from beampipe.datasets.file_errors import describe_error
 from beampipe.datasets.urls import show_url
 from beampipe.errors import SchemaError
+from beampipe.reading.built import BuiltEvents
 from beampipe.reading.faults import MappedReadErrors
 from beampipe.reading.layouts import layout_key
 from beampipe.reading.loading import ColumnLoader
+from beampipe.reading.narrowing import Narrowing
 from beampipe.reading.recent import RecentlyUsed
 from beampipe.reading.trees import OpenTree, paused_collector
 
@@ -47,6 +51,13 @@ class ChunkMapping(UprootSourceMapping):  # type: ignore[misc]  # coffea ships n
             virtual=True,
         )
         self._loader = loader
+        self.used: set[str] = set()
+
+    def interpret_key(self, key: str) -> Any:
+        """Note which node of the form is loaded: coffea asks this first."""
+        found = super().interpret_key(key)
+        self.used.add(",".join(found[-1]))
+        return found
 
     def _column_source(self, uuid: str, path_in_source: str) -> None:
         """Hold no tree here: what outlives its chunk must not keep a file open."""
@@ -129,11 +140,50 @@ def _trim(layout: Any) -> Any:
     return layout if content is layout.content else layout.copy(content=content)
 
 
+class _ChunkFactory(NanoEventsFactory):  # type: ignore[misc]  # coffea ships no types
+    """coffea's own factory, whose events may be narrow; cross-references ask it for them again."""
+
+    def __init__(
+        self, schema: BaseSchema, mapping: ChunkMapping, key: str, narrow: Narrowing | None
+    ) -> None:
+        super().__init__(schema, mapping, key, mode="virtual")
+        self._narrow = narrow
+        self._kept: Callable[[], Any] = lambda: None
+
+    def events(self) -> Any:
+        """Give the events, as coffea's factory does."""
+        events = self._kept()
+        if events is None:
+            events = self._make()
+            # Arrays hold on to this factory, so it must not hold on to them.
+            self._kept = weakref.ref(events)
+        return events
+
+    def _make(self) -> Any:
+        form, narrow = self._schema.form, self._narrow
+        buffer_key = partial(_key_formatter, self._partition_key)
+        layout = ak.from_buffers(
+            form if narrow is None else narrow.narrow_form(),
+            len(self),
+            self._mapping,
+            buffer_key=buffer_key,
+            highlevel=False,
+        )
+        if narrow is not None:
+            layout = narrow.fill_up(layout).copy(parameters=form["parameters"])
+        attrs = {"@events_factory": self, "@form": form, "@buffer_key": buffer_key}
+        return ak.Array(layout, behavior=self._schema.behavior(), attrs=attrs)
+
+
 class _KeptSchema(NamedTuple):
-    """A schema of one layout and dataset, and what it added to the metadata (NanoAOD's version)."""
+    """A schema of one layout and dataset, and what is known of its use.
+
+    `added` is what it added to the metadata (NanoAOD's version).
+    """
 
     schema: BaseSchema
     added: dict[str, Any]
+    narrowing: Narrowing
 
 
 class NanoEventsBuilder:
@@ -150,7 +200,14 @@ class NanoEventsBuilder:
         self._forms: RecentlyUsed[str, dict[str, Any]] = RecentlyUsed(_KEPT_LAYOUTS)
         self._schemas: RecentlyUsed[tuple[str, Any], _KeptSchema] = RecentlyUsed(_KEPT_SCHEMAS)
 
-    def build(self, opened: OpenTree, loader: ColumnLoader, metadata: Mapping[str, Any]) -> Any:
+    def build(
+        self,
+        opened: OpenTree,
+        loader: ColumnLoader,
+        metadata: Mapping[str, Any],
+        *,
+        whole: bool = False,
+    ) -> BuiltEvents:
         """Give the events of a chunk.
 
         Parameters
@@ -161,10 +218,12 @@ class NanoEventsBuilder:
             The chunk's columns.
         metadata : mapping
             What ``events.metadata`` is to hold.
+        whole : bool, default False
+            Whether to leave nothing out; the first chunk of a layout and dataset always is whole.
 
         Returns
         -------
-        awkward.Array
+        BuiltEvents
             NanoEvents, whose columns load when they are used.
 
         Raises
@@ -174,25 +233,16 @@ class NanoEventsBuilder:
         ChunkUnreadableError
             ``reading-chunk-unreadable``: the tree's own description cannot be read.
         """
-        schema = self._schema_for(opened, metadata)
-        mapping = ChunkMapping(loader, opened)
-        partition = (opened.uuid, opened.tree.object_path, f"{loader.start}-{loader.stop}")
-        factory = NanoEventsFactory(schema, mapping, tuple_to_key(partition), mode="virtual")
-        with paused_collector():
-            return factory.events()
-
-    def _schema_for(self, opened: OpenTree, metadata: Mapping[str, Any]) -> BaseSchema:
-        """Give the kept schema with this chunk's metadata in its form.
-
-        A schema may look at the dataset's name and metadata, so one is kept per dataset.
-        """
+        # A schema may look at the dataset's name and metadata, so one is kept per dataset.
         key = (layout_key(opened), metadata.get("dataset"))
         kept = self._schemas.get(key, lambda: self._make_schema(opened, metadata))
-        about = {"metadata": {**metadata, **kept.added}}
-        schema = copy.copy(kept.schema)
-        # The form itself is shared by all chunks; nothing but its outermost parameters is theirs.
-        schema._form = schema.form | {"parameters": schema.form["parameters"] | about}  # noqa: SLF001
-        return schema
+        mapping = ChunkMapping(loader, opened)
+        partition = (opened.uuid, opened.tree.object_path, f"{loader.start}-{loader.stop}")
+        narrow = kept.narrowing if kept.narrowing.is_ready and not whole else None
+        factory = _ChunkFactory(_with(kept, metadata), mapping, tuple_to_key(partition), narrow)
+        with paused_collector():
+            events = factory.events()
+        return BuiltEvents(events, kept.narrowing, mapping.used, is_narrow=narrow is not None)
 
     def _make_schema(self, opened: OpenTree, metadata: Mapping[str, Any]) -> _KeptSchema:
         form = self._forms.get(layout_key(opened), lambda: self._base_form(opened))
@@ -204,7 +254,8 @@ class NanoEventsBuilder:
             except _MISFITS as error:
                 raise self._misfit(opened, error) from error
         told = schema.form["parameters"].get("metadata", {})
-        return _KeptSchema(schema, {key: told[key] for key in told if key not in metadata})
+        added = {key: told[key] for key in told if key not in metadata}
+        return _KeptSchema(schema, added, Narrowing(ak.forms.from_dict(schema.form)))
 
     def _base_form(self, opened: OpenTree) -> dict[str, Any]:
         tree, whole = opened.tree, (0, int(opened.tree.num_entries))
@@ -227,6 +278,15 @@ class NanoEventsBuilder:
             fix="use the schema that the file was made for, 'BaseSchema' or 'none'",
             url=url,
         )
+
+
+def _with(kept: _KeptSchema, metadata: Mapping[str, Any]) -> BaseSchema:
+    """Give the kept schema with this chunk's metadata in its form."""
+    about = {"metadata": {**metadata, **kept.added}}
+    schema = copy.copy(kept.schema)
+    # The form itself is shared by all chunks; nothing but its outermost parameters is theirs.
+    schema._form = schema.form | {"parameters": schema.form["parameters"] | about}  # noqa: SLF001
+    return schema
 
 
 @contextmanager

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Collection, Mapping
+from contextlib import suppress
 from functools import partial
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, NamedTuple, Self
+from typing import TYPE_CHECKING, Any, NamedTuple, Self, TypeVar
 
 from beampipe.datasets.chunks import chunk_range
 from beampipe.datasets.model import Chunk
 from beampipe.reading.ahead import LearnedColumns
 from beampipe.reading.boundaries import cluster_boundaries
+from beampipe.reading.built import BuiltEvents, LeftOutError
 from beampipe.reading.columns import known_columns
+from beampipe.reading.faults import find_read_error
 from beampipe.reading.loading import ColumnLoader
 from beampipe.reading.schemas import resolve_schema
 from beampipe.reading.trees import OpenTree, TreePool
@@ -21,16 +24,32 @@ if TYPE_CHECKING:
     from beampipe.reading.branches import BranchesBuilder
     from beampipe.reading.events import NanoEventsBuilder
 
+Output = TypeVar("Output")
+_MOST_NARROW = 8  # tries, before nothing is left out
+
 
 class Opening(NamedTuple):
-    """What it took before the first column could be read, and what happens at the end.
+    """What it took to open a chunk, how its events are built, and what happens at the end.
 
-    `chunk` is the whole chunk's entry range, where only a piece of it is read.
+    Attributes
+    ----------
+    chunk : (int, int)
+        Entry range of the whole chunk, where only a piece of it is read.
+    url : str
+        The replica used.
+    seconds : float
+    n_bytes : int
+    build : callable
+        Takes whether nothing is to be left out.
+    on_close : callable
+        Told the columns used.
     """
 
     chunk: tuple[int, int]
+    url: str
     seconds: float
     n_bytes: int
+    build: Callable[[bool], BuiltEvents]
     on_close: Callable[[tuple[str, ...]], None]
 
 
@@ -39,8 +58,6 @@ class ChunkEvents:
 
     Attributes
     ----------
-    events : awkward.Array
-        What the processor gets.
     start, stop : int
         Entry range.
     chunk : (int, int)
@@ -56,16 +73,73 @@ class ChunkEvents:
     materialised before `close`.
     """
 
-    def __init__(self, events: Any, loader: ColumnLoader, *, url: str, opening: Opening) -> None:
-        self.events = events
+    def __init__(self, loader: ColumnLoader, opening: Opening) -> None:
         self.start = loader.start
         self.stop = loader.stop
         self.chunk = opening.chunk
-        self.url = url
+        self.url = opening.url
         self.open_s = opening.seconds
         self._loader = loader
-        self._on_close = opening.on_close
-        self._opening_bytes = opening.n_bytes
+        self._opening = opening
+        self._built: BuiltEvents | None = None
+        self._counts = {"chunks_full_form": 0, "chunks_again": 0}
+
+    @property
+    def events(self) -> Any:
+        """What a processor gets, with all columns in their places."""
+        return self._whole().events
+
+    def call(self, function: Callable[[Any], Output]) -> Output:
+        """Give what a function returns of the events.
+
+        Columns that were not used before may be left out; where that could make a difference,
+        the function is called again, at last with all of them in their places. What it returns
+        must hold nothing that is still to be loaded.
+
+        Parameters
+        ----------
+        function : callable
+            Called once or more.
+
+        Returns
+        -------
+        Any
+            What it returned of the last call.
+        """
+        for _ in range(_MOST_NARROW):
+            built = self._built = self._build(whole=False)
+            if not built.is_narrow:
+                break
+            with suppress(LeftOutError):
+                try:
+                    output = function(built.events)
+                except Exception as error:
+                    # Of another form it might not have raised that; of this machine and these
+                    # bytes it would.
+                    if isinstance(error, MemoryError) or find_read_error(error):
+                        raise
+                    break
+                if not built.was_asked_for_more:  # a processor can catch anything
+                    built.learn()
+                    return output
+            built.learn()
+            self._counts["chunks_again"] += 1
+        built = self._whole()
+        output = function(built.events)
+        built.learn()
+        return output
+
+    def _whole(self) -> BuiltEvents:
+        if self._built is None or self._built.is_narrow:
+            self._built = self._build(whole=True)
+        return self._built
+
+    def _build(self, *, whole: bool) -> BuiltEvents:
+        began = time.perf_counter()
+        built = self._opening.build(whole)
+        self.open_s += time.perf_counter() - began
+        self._counts["chunks_full_form"] += not built.is_narrow
+        return built
 
     def columns(self) -> tuple[str, ...]:
         """Give the columns touched so far, sorted."""
@@ -73,15 +147,27 @@ class ChunkEvents:
 
     def known_columns(self) -> tuple[str, ...]:
         """Give the names a processor may ask for: ``"Muon"``, ``"Muon.pt"``, ..."""
-        return () if self.events is None else known_columns(self.events)
-
-    def bytes_read(self) -> int:
-        """Give the bytes asked of the storage for this chunk so far."""
-        return self._opening_bytes + self._loader.bytes_read
+        return () if self._built is None else known_columns(self._built.form)
 
     def read_s(self) -> float:
         """Give the time spent loading columns so far [s]."""
         return self._loader.read_s
+
+    def metrics(self) -> dict[str, float]:
+        """Give what reading took so far.
+
+        Returns
+        -------
+        dict of str to float
+            ``open_s`` and ``read_s`` [s], ``bytes_read`` asked of the storage, and how often the
+            events were built with all columns and the processor was called again.
+        """
+        return {
+            "open_s": self.open_s,
+            "read_s": self.read_s(),
+            "bytes_read": self._opening.n_bytes + self._loader.bytes_read,
+            **self._counts,
+        }
 
     def check_unchanged(self) -> None:
         """Make sure that the chunk was read from the file that was planned, before it counts.
@@ -101,9 +187,9 @@ class ChunkEvents:
 
     def close(self) -> None:
         """Let go of events, columns and tree."""
-        self.events = None
+        self._built = None
         if self._loader.opened is not None:
-            self._on_close(self._loader.touched)
+            self._opening.on_close(self._loader.touched)
             self._loader.close()
 
     def __enter__(self) -> Self:
@@ -179,8 +265,6 @@ class Reader:
             ``reading-file-changed``: the file is not the one that was planned.
         ChunkUnreadableError
             ``reading-chunk-unreadable``: the tree's own description cannot be read.
-        SchemaError
-            ``reading-schema``: the schema does not fit the file.
         """
         began = time.perf_counter()
         opened = self._pool.get(chunk.plan.file, avoid=frozenset(avoid))
@@ -192,15 +276,16 @@ class Reader:
         dataset = chunk.plan.file.dataset
         loader = ColumnLoader(opened, start, stop, on_read=on_read)
         about = _describe(chunk, opened, start, stop) | dict(metadata)
-        events = self._builder.build(opened, loader, about)
+        self._learned.fetch(opened, dataset, loader)
         opening = Opening(
             whole,
+            opened.url,
             time.perf_counter() - began,
             opened.requested_bytes - bytes_before,
+            lambda is_whole: self._builder.build(opened, loader, about, whole=is_whole),
             partial(self._learned.learn, opened, dataset),
         )
-        self._learned.fetch(opened, dataset, loader)
-        return ChunkEvents(events, loader, url=opened.url, opening=opening)
+        return ChunkEvents(loader, opening)
 
     def close(self) -> None:
         """Close every file."""

@@ -104,23 +104,22 @@ def run_chunk_here(
     begin = time.perf_counter()
     try:
         data = _read_with_events(reader, chunk, metadata)
-        opened = time.perf_counter()
         try:
             output = _process(processor, data)
             check_output(output)
             output = materialize(output)
             done = time.perf_counter()
-            read_s = data.read_s()
+            metrics = data.metrics()
             return ChunkTrial(
                 output=output,
                 url=data.url,
                 start=data.start,
                 stop=data.stop,
                 columns=data.columns(),
-                bytes_read=data.bytes_read(),
-                open_s=opened - begin,
-                read_s=read_s,
-                process_s=done - opened - read_s,
+                bytes_read=int(metrics["bytes_read"]),
+                open_s=metrics["open_s"],
+                read_s=metrics["read_s"],
+                process_s=done - begin - metrics["open_s"] - metrics["read_s"],
                 memory_bytes=max(0, psutil.Process().memory_info().rss - memory_before),
             )
         finally:
