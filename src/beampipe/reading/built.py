@@ -3,10 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
-if TYPE_CHECKING:
-    from beampipe.reading.narrowing import Narrowing
+
+class Learns(Protocol):
+    """What `BuiltEvents` needs of a `Narrowing`."""
+
+    form: Any
+    asked: set[tuple[str, ...]]
+
+    def learn(self, form_keys: set[str]) -> None:
+        """Keep from now on what was loaded, and what was asked for."""
 
 
 class LeftOutError(BaseException):
@@ -32,7 +39,7 @@ class BuiltEvents:
     """
 
     events: Any
-    narrowing: Narrowing | None = None
+    narrowing: Learns | None = None
     used: set[str] = field(default_factory=set)
     is_narrow: bool = False
 
