@@ -74,8 +74,8 @@ def by_uproot(interpretation, baskets, start, stop, counts=None):
         if borders[-1] <= start or stop <= borders[-2]:
             continue  # its reader would not read it
         known = None if counts is None else counts[number]
-        stand_in = SimpleNamespace(basket_num=number, counts=known, byte_offsets=basket.offsets)
-        offsets = None if basket.offsets is None else basket.offsets.astype(np.int32)
+        stand_in = SimpleNamespace(basket_num=number, counts=known, byte_offsets=basket.bounds())
+        offsets = None if basket.told is None else basket.bounds().astype(np.int32)
         arrays[number] = interpretation.basket_array(
             basket.data, offsets, stand_in, branch, {}, KEY_BYTES, LIBRARY, OPTIONS
         )
@@ -125,7 +125,7 @@ def test_lists_counted_by_another_column(name, start, stop, assert_equal):
     scalar = SCALARS[name]
     interpretation = AsJagged(scalar)
     made = [list_basket(scalar, 0, seed) for seed in (1, 2)]
-    baskets = [basket._replace(offsets=None) for basket, _ in made]
+    baskets = [basket._replace(told=None) for basket, _ in made]
     counts = [counts for _, counts in made]
     found = make_column(interpretation, parts_of(baskets, start, stop, counts))
     assert_equal(found, by_uproot(interpretation, baskets, start, stop, counts))
@@ -161,14 +161,14 @@ def test_strings_are_what_uproot_makes_of_them(header, start, stop, assert_equal
 # uproot stumbles where such a range ends with a basket: it asks for the next one, unread.
 @pytest.mark.parametrize(("start", "stop"), [one for one in RANGES if one != (0, 12)])
 def test_strings_without_offsets(start, stop, assert_equal):
-    baskets = [basket._replace(offsets=None) for basket in string_baskets()]
+    baskets = [basket._replace(told=None) for basket in string_baskets()]
     found = make_column(AsStrings(), parts_of(baskets, start, stop))
     due = by_uproot(AsStrings(), baskets, start, stop)
     assert_equal(found, due)
 
 
 def test_strings_without_offsets_up_to_the_end_of_a_basket():
-    baskets = [basket._replace(offsets=None) for basket in string_baskets()]
+    baskets = [basket._replace(told=None) for basket in string_baskets()]
     found = make_column(AsStrings(), parts_of(baskets, 0, 12))
     due = make_column(AsStrings(), parts_of(string_baskets(), 0, 12))
     assert found.to_list() == due.to_list()

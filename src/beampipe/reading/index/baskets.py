@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import struct
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -30,18 +30,44 @@ class Basket(NamedTuple):
     ----------
     data : numpy.ndarray of uint8
         Content of the entries.
-    offsets : numpy.ndarray of int64 or None
-        Where each entry begins in `data`, and the end; None if the basket does not say.
+    told : numpy.ndarray or None
+        Where each entry begins, counted from `told_from`, in the file's byte order, and a word
+        that tells nothing; None if the basket does not say.
     entries : int
         How many.
     key_bytes : int
         Length of the key.
+    told_from : int
+        The offset of the first byte of `data`.
     """
 
     data: Bytes
-    offsets: npt.NDArray[np.int64] | None
+    told: npt.NDArray[Any] | None
     entries: int
     key_bytes: int
+    told_from: int = 0
+
+    def bounds(self) -> npt.NDArray[np.int64] | None:
+        """Give where in `data` each entry begins, and the end; None if the basket does not say.
+
+        Raises
+        ------
+        BrokenBytesError
+            They do not ascend from the beginning to the end.
+        """
+        if self.told is None:
+            return None
+        bounds = np.empty(self.entries + 1, dtype=np.int64)
+        np.subtract(self.told, self.told_from, out=bounds)
+        bounds[-1] = len(self.data)
+        if bounds[0] != 0 or not is_ascending(bounds):
+            raise BrokenBytesError("a basket's offsets do not ascend from its beginning")
+        return bounds
+
+
+def is_ascending(words: npt.NDArray[np.int64]) -> bool:
+    """Tell whether none is smaller than the one before."""
+    return bool((words[1:] >= words[:-1]).all())
 
 
 def open_basket(raw: memoryview, place: ByteRange, entries: int) -> Basket:
@@ -75,15 +101,9 @@ def open_basket(raw: memoryview, place: ByteRange, entries: int) -> Basket:
     if size - border != (entries + 2) * _OFFSETS.itemsize:
         raise BrokenBytesError(f"{size - border:,} bytes of offsets for {entries:,} entries")
     told = unpacked[border:].view(_OFFSETS)[1:]
-    offsets = np.empty(entries + 1, dtype=np.int64)
     if has_sizes:
-        np.cumsum(told, out=offsets)
-    else:
-        np.subtract(told, key_bytes, out=offsets)  # they count from the key's beginning
-    offsets[-1] = border
-    if offsets[0] != 0 or (np.diff(offsets) < 0).any():
-        raise BrokenBytesError("a basket's offsets do not ascend from its beginning")
-    return Basket(unpacked[:border], offsets, entries, key_bytes)
+        return Basket(unpacked[:border], np.cumsum(told, dtype=np.int64), entries, key_bytes)
+    return Basket(unpacked[:border], told, entries, key_bytes, key_bytes)
 
 
 def _check_key(raw: memoryview, place: ByteRange, entries: int) -> tuple[int, int, int, bool]:

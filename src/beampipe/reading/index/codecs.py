@@ -7,6 +7,7 @@ no decompressor checks all of it: a wrong length here would be wrong numbers lat
 from __future__ import annotations
 
 import lzma
+import struct
 import zlib
 from collections.abc import Callable
 from contextlib import suppress
@@ -21,7 +22,7 @@ _fast_zlib: Any = zlib
 with suppress(ImportError):  # there is none for some kinds of processor
     from isal import isal_zlib as _fast_zlib
 
-HEADER_BYTES = 9
+_HEADER = struct.Struct("<2sBHBHB")  # codec, method, packed bytes, bytes: of 24 bits each
 _CramjamError: Any = cramjam.DecompressionError
 _LZ4_CHECKSUM_BYTES = 8
 
@@ -52,37 +53,41 @@ def decompress(packed: memoryview, size: int) -> Bytes:
     BrokenBytesError
         The blocks do not add up, or a codec cannot make sense of its bytes.
     """
-    first, at, unpacked = _open_block(packed, 0, size)
-    if at == len(packed) and unpacked == size:
-        return np.frombuffer(first, dtype=np.uint8)
-    whole = np.empty(size, dtype=np.uint8)
-    whole[:unpacked] = np.frombuffer(first, dtype=np.uint8)
-    while at < len(packed):
-        block, at, length = _open_block(packed, at, size - unpacked)
-        whole[unpacked : unpacked + length] = np.frombuffer(block, dtype=np.uint8)
-        unpacked += length
+    content, at = _open_block(packed, 0, size)
+    if at == len(packed) and len(content) == size:  # nearly always
+        return np.frombuffer(content, dtype=np.uint8)
+    whole, unpacked = np.empty(size, dtype=np.uint8), 0
+    while True:
+        whole[unpacked : unpacked + len(content)] = np.frombuffer(content, dtype=np.uint8)
+        unpacked += len(content)
+        if at == len(packed):
+            break
+        content, at = _open_block(packed, at, size - unpacked)
     if unpacked != size:
         raise BrokenBytesError(f"blocks of {unpacked:,} bytes in all, where {size:,} were due")
     return whole
 
 
-def _open_block(packed: memoryview, at: int, room: int) -> tuple[Any, int, int]:
-    """Decompress one block; give its content, where the next begins, and the content's length."""
-    header = bytes(packed[at : at + HEADER_BYTES])
-    begin = at + HEADER_BYTES
-    stop = begin + int.from_bytes(header[3:6], "little")
-    length = int.from_bytes(header[6:9], "little")
-    if len(header) < HEADER_BYTES or stop > len(packed):
+def _open_block(packed: memoryview, at: int, room: int) -> tuple[Any, int]:
+    """Decompress one block; give its content, and where the next begins."""
+    try:
+        name, _, low, high, length_low, length_high = _HEADER.unpack_from(packed, at)
+    except struct.error as error:
+        raise BrokenBytesError("no room for the header of a compressed block") from error
+    begin = at + _HEADER.size
+    stop = begin + low + (high << 16)
+    length = length_low + (length_high << 16)
+    if stop > len(packed):
         raise BrokenBytesError(f"a compressed block ends at {stop:,} of {len(packed):,} bytes")
     if length > room:
         raise BrokenBytesError(f"a block of {length:,} bytes, where at most {room:,} were due")
-    codec = _CODECS.get(header[:2])
+    codec = _CODECS.get(name)
     if codec is None:
-        raise BrokenBytesError(f"{header[:2]!r} is no codec of ROOT")
+        raise BrokenBytesError(f"{name!r} is no codec of ROOT")
     content = codec(packed[begin:stop], length)
     if len(content) != length:
         raise BrokenBytesError(f"a block of {len(content):,} bytes that says it has {length:,}")
-    return content, stop, length
+    return content, stop
 
 
 def _zlib(packed: memoryview, length: int) -> Any:

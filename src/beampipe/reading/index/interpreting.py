@@ -13,7 +13,7 @@ from uproot.interpretation.jagged import AsJagged
 from uproot.interpretation.library import _libraries
 from uproot.interpretation.numerical import AsDtype
 
-from beampipe.reading.index.baskets import Basket
+from beampipe.reading.index.baskets import Basket, is_ascending
 from beampipe.reading.index.codecs import BrokenBytesError
 
 _AWKWARD = _libraries["ak"]
@@ -63,7 +63,7 @@ def make_column(interpretation: Any, parts: list[Part]) -> ak.Array:
     if not parts:
         return ak.Array(interpretation.awkward_form(None).length_zero_array())
     if _is_plain(interpretation):
-        return ak.from_numpy(make_flat(interpretation, parts), regulararray=True)
+        return ak.Array(_wrap(make_flat(interpretation, parts)))
     if type(interpretation) is AsJagged and _is_plain(interpretation.content):
         return _make_jagged(interpretation, parts)
     return _make_by_uproot(interpretation, parts)
@@ -95,36 +95,63 @@ def make_flat(interpretation: AsDtype, parts: list[Part]) -> npt.NDArray[Any]:
 
 
 def _make_jagged(interpretation: AsJagged, parts: list[Part]) -> ak.Array:
-    """Make lists: first all offsets, then the content in one pass."""
+    """Make lists: first all offsets [bytes], checked together, then the content in one pass."""
     content = interpretation.content
-    dtype, shape = _split(content.from_dtype)
-    itemsize, header = content.itemsize, interpretation.header_bytes
     offsets = np.zeros(sum(part.stop - part.start for part in parts) + 1, dtype=np.int64)
-    pieces, at = [], 0
+    pieces, at, end = [], 0, 0
     for part in parts:
-        data = part.basket.data
-        bounds = _bounds_of(part, itemsize)
-        if header:
-            data, bounds = _cut_headers(data, bounds, header)
-        items = _items(bounds, itemsize)
-        mine = items[part.start : part.stop + 1]
-        np.add(mine, offsets[at] - mine[0], out=offsets[at : at + len(mine)])
-        at += part.stop - part.start
-        pieces.append(_view(data, dtype, shape)[mine[0] : mine[-1]])
-    values = np.empty(int(offsets[-1]), content.to_dtype)
+        mine = offsets[at : at + part.stop - part.start + 1]
+        piece = _lay_out(part, interpretation, mine, end)
+        at, end = at + len(mine) - 1, end + len(piece)
+        pieces.append(piece)
+    if not is_ascending(offsets):
+        raise BrokenBytesError("the offsets of a basket's lists do not ascend")
+    values = np.empty(_count_items(offsets, content.itemsize), content.to_dtype)
+    dtype, shape = _split(content.from_dtype)
     filled = 0
     for piece in pieces:
-        values[filled : filled + len(piece)] = piece
-        filled += len(piece)
-    flat = ak.from_numpy(values, regulararray=True, highlevel=False)
-    return ak.Array(ak.contents.ListOffsetArray(ak.index.Index64(offsets), flat))
+        items = _view(piece, dtype, shape)
+        values[filled : filled + len(items)] = items
+        filled += len(items)
+    lists = ak.contents.ListOffsetArray(ak.index.Index64(offsets), _wrap(values))
+    return ak.Array(lists)
 
 
-def _bounds_of(part: Part, itemsize: int) -> npt.NDArray[np.int64]:
-    """Give where in its basket's data each entry begins and ends [bytes]."""
+def _lay_out(
+    part: Part, interpretation: AsJagged, offsets: npt.NDArray[np.int64], end: int
+) -> npt.NDArray[np.uint8]:
+    """Write where a part's lists begin and end, counted on from `end`, and give their bytes."""
+    basket, (start, stop) = part.basket, (part.start, part.stop)
+    if basket.told is None or interpretation.header_bytes:
+        data, bounds = _bounds_of(part, interpretation)
+        np.add(bounds[start : stop + 1], end - int(bounds[start]), out=offsets)
+        return data[int(bounds[start]) : int(bounds[stop])]
+    told_from, size = basket.told_from, len(basket.data)
+    first = int(basket.told[start]) - told_from
+    last = size if stop == basket.entries else int(basket.told[stop]) - told_from
+    is_sane = first == 0 if start == 0 else first >= 0
+    if not is_sane or not first <= last <= size or first % interpretation.content.itemsize:
+        raise BrokenBytesError(f"lists from byte {first:,} to {last:,} of {size:,} in a basket")
+    np.subtract(basket.told[start : stop + 1], told_from + first - end, out=offsets)
+    offsets[-1] = end + last - first
+    return basket.data[first:last]
+
+
+def _bounds_of(
+    part: Part, interpretation: AsJagged
+) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64]]:
+    """Give a basket's data, and where in it each entry begins and ends [bytes]."""
     basket = part.basket
-    if basket.offsets is not None:
-        return basket.offsets
+    bounds = basket.bounds()
+    if bounds is None:
+        bounds = _count_out(part, interpretation.content.itemsize)
+    if interpretation.header_bytes:
+        return _cut_headers(basket.data, bounds, interpretation.header_bytes)
+    return basket.data, bounds
+
+
+def _count_out(part: Part, itemsize: int) -> npt.NDArray[np.int64]:
+    basket = part.basket
     if part.counts is None:
         raise BrokenBytesError("neither the basket nor another column has the lengths of its lists")
     counts = part.counts()
@@ -151,16 +178,23 @@ def _cut_headers(
     return data[keep], bounds - header * np.arange(len(bounds))
 
 
-def _items(bounds: npt.NDArray[np.int64], itemsize: int) -> npt.NDArray[np.int64]:
-    if itemsize == 1:
-        return bounds
+def _count_items(offsets: npt.NDArray[np.int64], itemsize: int) -> int:
+    """Turn offsets in bytes into offsets in items, in place; give how many items there are."""
     if itemsize & (itemsize - 1):
-        items, rest = np.divmod(bounds, itemsize)
+        rest = offsets % itemsize
+        offsets //= itemsize
     else:
-        items, rest = bounds >> (itemsize.bit_length() - 1), bounds & (itemsize - 1)
+        rest = offsets & (itemsize - 1)
+        offsets >>= itemsize.bit_length() - 1
     if rest.any():
         raise BrokenBytesError(f"lists whose bytes are not a multiple of {itemsize}")
-    return items
+    return int(offsets[-1])
+
+
+def _wrap(values: npt.NDArray[Any]) -> Any:
+    if values.ndim == 1:
+        return ak.contents.NumpyArray(values)
+    return ak.from_numpy(values, regulararray=True, highlevel=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,12 +220,11 @@ def _make_by_uproot(interpretation: Any, parts: list[Part]) -> ak.Array:
     branch, arrays, borders = _StandInBranch(), {}, [0]
     for number, part in enumerate(parts):
         basket = part.basket
-        counts = None
-        if basket.offsets is None and part.counts is not None:
-            counts = part.counts()
+        bounds = basket.bounds()
+        counts = part.counts() if bounds is None and part.counts is not None else None
         array = interpretation.basket_array(
             basket.data,
-            None if basket.offsets is None else basket.offsets.astype(np.int32),
+            None if bounds is None else bounds.astype(np.int32),
             _StandInBasket(number, counts),
             branch,
             {},

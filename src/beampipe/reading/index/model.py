@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -57,6 +58,13 @@ class Baskets(NamedTuple):
         last = int(np.searchsorted(self.firsts, stop, side="left"))
         # Beyond a column's end there is nothing; a column may be shorter than its tree.
         return range(max(first, 0), min(last, len(self.seeks)))
+
+    def places(self, numbers: range) -> Iterator[tuple[ByteRange, int, int]]:
+        """Give the place of each of some baskets, its first entry, and the one behind its last."""
+        mine = slice(numbers.start, numbers.stop)
+        ranges = map(ByteRange, self.seeks[mine].tolist(), self.sizes[mine].tolist())
+        firsts = self.firsts[numbers.start : numbers.stop + 1].tolist()
+        yield from zip(ranges, firsts, firsts[1:], strict=False)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

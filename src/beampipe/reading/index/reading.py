@@ -7,13 +7,13 @@ import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import awkward as ak
 import numpy as np
-import numpy.typing as npt
 
-from beampipe.reading.index.baskets import Basket, open_basket
+from beampipe.reading.index.baskets import open_basket
 from beampipe.reading.index.interpreting import Counts, Part, make_column, make_flat
 from beampipe.reading.index.model import Baskets, ByteRange, FileIndex
 from beampipe.reading.index.template import Column, LayoutTemplate
@@ -39,13 +39,15 @@ class FetchedBytes:
         Bytes asked of the storage, those between places included.
     decompress_s, interpret_s : float
         Spent by `decode_column` [s].
+    counts : dict
+        Lengths of lists that several columns share, by counting column and entries.
     """
 
     pieces: dict[ByteRange, memoryview] = field(default_factory=dict)
     requested_bytes: int = 0
     decompress_s: float = 0.0
     interpret_s: float = 0.0
-    _counts: dict[tuple[int, int], Counts] = field(default_factory=dict)
+    counts: dict[tuple[int, int, int], Counts] = field(default_factory=dict)
 
     def add(self, other: FetchedBytes) -> None:
         """Take over what was fetched later."""
@@ -103,11 +105,12 @@ def plan_ranges(
             continue
         column, baskets = found
         covering = baskets.covering(start, stop)
-        places.update(_places(baskets, covering))
+        places.update(place for place, _, _ in baskets.places(covering))
         counter = None if column.counter is None else index.table.get(column.counter.position)
         if counter is not None and covering:
             entries = int(baskets.firsts[covering.start]), int(baskets.firsts[covering.stop])
-            places.update(_places(counter, counter.covering(*entries)))
+            covering = counter.covering(*entries)
+            places.update(place for place, _, _ in counter.places(covering))
     return sorted(places)
 
 
@@ -231,25 +234,19 @@ class _Decoder:
         self._inner_s = 0.0
 
     def open_parts(self, column: Column, baskets: Baskets, start: int, stop: int) -> list[Part]:
+        """Open the baskets that hold entries of a range."""
+        began, pieces, counter = time.perf_counter(), self._fetched.pieces, column.counter
         parts = []
-        for number in baskets.covering(start, stop):
-            first, last = int(baskets.firsts[number]), int(baskets.firsts[number + 1])
+        for place, first, last in baskets.places(baskets.covering(start, stop)):
             if first == last:
                 continue
-            place = ByteRange(int(baskets.seeks[number]), int(baskets.sizes[number]))
-            basket = self._open(place, last - first)
-            counts = None if column.counter is None else self._counts(column.counter, first, last)
+            basket = open_basket(pieces[place], place, last - first)
+            counts = None if counter is None else partial(self._counts, counter, first, last)
             parts.append(Part(basket, max(start - first, 0), min(stop, last) - first, counts))
+        spent = time.perf_counter() - began
+        self._fetched.decompress_s += spent
+        self._inner_s += spent
         return parts
-
-    def _open(self, place: ByteRange, entries: int) -> Basket:
-        began = time.perf_counter()
-        try:
-            return open_basket(self._fetched.pieces[place], place, entries)
-        finally:
-            spent = time.perf_counter() - began
-            self._fetched.decompress_s += spent
-            self._inner_s += spent
 
     @contextmanager
     def interpreting(self) -> Iterator[None]:
@@ -260,18 +257,13 @@ class _Decoder:
         finally:
             self._fetched.interpret_s += time.perf_counter() - began - self._inner_s
 
-    def _counts(self, counter: Column, first: int, last: int) -> Any:
-        def count() -> Counts:
-            key = (counter.position, first)
-            kept = self._fetched._counts.get(key)  # noqa: SLF001  # made for this module
-            if kept is None or len(kept) != last - first:
-                kept = self._count(counter, first, last)
-                self._fetched._counts[key] = kept  # noqa: SLF001
-            return kept
+    def _counts(self, counter: Column, first: int, last: int) -> Counts:
+        key, kept = (counter.position, first, last), self._fetched.counts
+        if key not in kept:
+            kept[key] = self._count(counter, first, last)
+        return kept[key]
 
-        return count
-
-    def _count(self, counter: Column, first: int, last: int) -> npt.NDArray[np.int64]:
+    def _count(self, counter: Column, first: int, last: int) -> Counts:
         baskets = self._index.table.get(counter.position)
         if baskets is None:
             raise KeyError(counter.name)
@@ -285,8 +277,3 @@ def _find(index: FileIndex, template: LayoutTemplate, name: str) -> tuple[Column
         return None
     baskets = index.table.get(column.position)
     return None if baskets is None else (column, baskets)
-
-
-def _places(baskets: Baskets, numbers: range) -> Iterator[ByteRange]:
-    for number in numbers:
-        yield ByteRange(int(baskets.seeks[number]), int(baskets.sizes[number]))
