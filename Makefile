@@ -88,6 +88,11 @@ bench-parts: $(VENV)/.stamp-run ## Measure planning, driver, memory and the demo
 	$(BIN)/python benchmarks/memory.py
 	$(BIN)/python benchmarks/driver.py
 
+.PHONY: bench-scale
+bench-scale: $(VENV)/.stamp-run ## Drive up to 10,000 simulated workers through Dask's real scheduler (a quarter of an hour)
+	$(BIN)/python benchmarks/scale.py
+	$(BIN)/python benchmarks/scale.py --workers 10000 --chunks 1000000
+
 .PHONY: bench-faults
 bench-faults: $(VENV)/.stamp-test ## Give the same faults to Beampipe and to coffea, and compare what comes back
 	$(BIN)/python benchmarks/faults.py --page docs/explanation/chaos.md

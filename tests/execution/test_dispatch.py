@@ -1,3 +1,4 @@
+import heapq
 from collections import Counter
 from itertools import islice
 
@@ -6,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from beampipe.datasets.model import Chunk, DatasetPlan, FileEntry, FilePlan, Plan
-from beampipe.execution.dispatch import TARGET_S, Dispatcher, Pace
+from beampipe.execution.dispatch import TARGET_S, Dispatcher, Pace, Terms
 
 
 def make_plan(sizes):
@@ -212,3 +213,95 @@ def test_the_first_rounds_are_short_where_that_is_asked_for():
     dispatcher.short_rounds = 2
     dispatcher.pace.learn(0.001, 1)
     assert [len(bundle.chunks) for bundle in drain(dispatcher, 3)] == [1] * 6 + [94]
+
+
+def play(dispatcher, n_threads, chunk_s):
+    """Do everything in virtual time, two bundles for each thread as a driver sends them.
+
+    Gives when each chunk was done, and how long the longest bundle took.
+    """
+    ends, out = [], []
+    free_at = [0.0] * n_threads  # of each thread, when all that was sent to it is done
+    longest_s = now = 0.0
+    while True:
+        while len(out) < 2 * n_threads and (bundle := dispatcher.next_bundle(n_threads)):
+            thread = min(range(n_threads), key=free_at.__getitem__)
+            begin = max(now, free_at[thread])
+            spent_s = sum(chunk_s(chunk) for chunk in bundle.chunks)
+            free_at[thread] = begin + spent_s
+            longest_s = max(longest_s, spent_s)
+            heapq.heappush(out, (begin + spent_s, bundle.number, spent_s, bundle))
+        if not out:
+            return ends, longest_s
+        now, _, spent_s, bundle = heapq.heappop(out)
+        dispatcher.pace.learn(spent_s, len(bundle.chunks), bundle.dataset)
+        ends += [now] * len(bundle.chunks)
+
+
+def tail_of(ends):
+    ends = sorted(ends)
+    return ends[-1] - ends[int(0.95 * len(ends))]
+
+
+@pytest.mark.parametrize("n_threads", [1, 7, 100])
+@pytest.mark.parametrize("chunk_s", [0.02, 1.0, 4.0])
+def test_the_last_chunks_take_no_longer_than_one_bundle(n_threads, chunk_s):
+    dispatcher = make_dispatcher([[60 * n_threads]])
+    dispatcher.short_rounds = 4
+    ends, longest_s = play(dispatcher, n_threads, lambda _: chunk_s)
+    assert len(ends) == 60 * n_threads
+    assert tail_of(ends) <= max(longest_s, 2 * chunk_s)
+    assert ends[-1] <= 1.15 * 60 * chunk_s + 2 * chunk_s
+
+
+def test_a_dataset_whose_chunks_are_slow_does_not_draw_out_the_end():
+    dispatcher = make_dispatcher([[2_000], [1_000]])
+    slow = "data set 1"
+    ends, longest_s = play(
+        dispatcher, 50, lambda chunk: 3.0 if chunk.plan.file.dataset == slow else 0.02
+    )
+    assert tail_of(ends) <= min(TARGET_S, longest_s)
+    assert ends[-1] <= 1.1 * (2_000 * 0.02 + 1_000 * 3.0) / 50
+
+
+def test_many_small_datasets_keep_all_threads_at_work():
+    dispatcher = make_dispatcher([[3]] * 400)
+    dispatcher.short_rounds = 4
+    ends, _ = play(dispatcher, 20, lambda _: 1.0)
+    assert ends[-1] <= 1.1 * 1200 / 20 + 3
+
+
+def test_each_dataset_has_its_own_pace():
+    pace = Pace()
+    pace.learn(10.0, 1, "slow")
+    pace.learn(2.0, 2, "quick")
+    assert pace.of("slow") == 10.0
+    assert pace.of("quick") == 1.0
+    assert pace.of("new") == pace.chunk_s == 5.5
+
+
+def test_thousands_of_threads_get_longer_bundles():
+    dispatcher = make_dispatcher([[10_000_000]])
+    dispatcher.pace.learn(1.0, 1)
+    assert len(dispatcher.next_bundle(2_000).chunks) == 10
+    bundle = dispatcher.next_bundle(10_000)
+    assert len(bundle.chunks) == 50
+    assert bundle.budget_s == 150
+
+
+def test_a_few_hundred_short_bundles_are_enough_for_thousands_of_threads():
+    dispatcher = make_dispatcher([[10_000_000]])
+    dispatcher.short_rounds = 4
+    dispatcher.pace.learn(1.0, 1)
+    sizes = [len(bundle.chunks) for bundle in islice(drain(dispatcher, 1_000), 600)]
+    assert sizes == [1] * 512 + [10] * 88
+
+
+def test_suspects_wait_where_they_are_not_wanted():
+    dispatcher = make_dispatcher([[4]])
+    first = dispatcher.next_bundle(1)
+    terms = Terms(attempt=2, is_suspect=True)
+    dispatcher.postpone(first.chunks, 0.0, terms)
+    others = [dispatcher.next_bundle(1, with_suspects=False) for _ in range(4)]
+    assert [bundle and bundle.is_suspect for bundle in others] == [False, False, False, None]
+    assert dispatcher.next_bundle(1).is_suspect

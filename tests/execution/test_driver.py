@@ -23,8 +23,7 @@ from beampipe.errors import (
     WorkerDiedError,
     WorkersLostError,
 )
-from beampipe.execution import blocks
-from beampipe.execution import driver as driver_module
+from beampipe.execution import blocks, committing
 from beampipe.execution.accounting import account, tally_manifests
 from beampipe.execution.assembly import assemble_driver
 from beampipe.execution.driver import DriverOptions
@@ -223,7 +222,7 @@ class CommitProtocol(RuleBasedStateMachine):
         self.driver._out.heard_at -= 1e6
         for key in self.driver._out:
             self.driver._out._out[key].sent_at -= 1e6
-        self.driver._start_twins()
+        self.driver._sender.start_twins()
 
     @rule()
     def commit(self):
@@ -608,8 +607,8 @@ def test_a_twin_counts_once_whichever_is_first(tmp_path):
     pool.workers[slow] = "tcp://slow"
     driver._out._out[slow].sent_at -= 1000
     driver._out.heard_at = -1000.0
-    driver._start_twins()
-    driver._start_twins()
+    driver._sender.start_twins()
+    driver._sender.start_twins()
     (twin,) = set(pool.running()) - {slow}
     assert pool.bundles[twin].away == {"tcp://slow"}
     pool.finish(twin, Outcome())
@@ -666,7 +665,7 @@ def test_a_suspect_may_come_back_in_the_moment_that_its_twin_is_sent(tmp_path):
     driver._out._out[alone].sent_at -= 1000
     driver._out.heard_at = -1000.0
     pool.finish(alone, Outcome())  # and nobody has heard of it yet
-    driver._start_twins()
+    driver._sender.start_twins()
     take_all(driver, pool)
     driver.commit()
     assert check_counted_once(directory, plan).is_complete
@@ -678,12 +677,12 @@ def test_chunks_that_wait_for_their_time_do_not_keep_large_results_from_being_co
     pool = ChaosPool()
     driver = start_driver(directory, plan, pool)
     driver.dispatcher.pace.learn(0.02, 1)
-    driver._value_bytes = 10**9
+    driver._sender.value_bytes = 10**9
     driver._fill_window()
     for key in pool.running():
         pool.finish(key, Outcome(passing=frozenset({0})))
     take_all(driver, pool)
-    assert driver._window() == 0
+    assert driver._sender.window() == 0
     assert driver.dispatcher.due is not None
     assert driver._fill_window()
     assert pool.running()
@@ -692,7 +691,7 @@ def test_chunks_that_wait_for_their_time_do_not_keep_large_results_from_being_co
 def test_workers_that_go_one_after_the_other_do_not_make_the_driver_commit_all_the_time(
     tmp_path, monkeypatch
 ):
-    monkeypatch.setattr(driver_module, "_LEAST_HASTE_S", 1e9)
+    monkeypatch.setattr(committing, "_LEAST_HASTE_S", 1e9)
     plan = make_small_plan(sizes=((40,) * 10,), chunks=8)
     directory = make_directory(tmp_path)
 

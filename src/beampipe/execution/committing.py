@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import math
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
@@ -14,6 +16,9 @@ from beampipe.execution.meter import Meter
 from beampipe.execution.partials import Partial, add_metrics
 from beampipe.execution.pool import Pool
 
+_LAST_CALL_S = 10.0
+# Commits out of turn: at most so often [s], and so many times what the last one took.
+_LEAST_HASTE_S, _HASTE = 2.0, 3
 _PULL_BYTES = 64_000_000
 _OVERHEAD = 100
 """An epoch lasts so many times what its commit costs: committing takes 1 % of a run."""
@@ -35,6 +40,8 @@ class Committer:
     ----------
     metrics : dict of str to float
         Seconds and counts of what was committed, and of committing.
+    n_sealed : int
+        Partials that a commit under way has yet to write: they still lie on workers.
     """
 
     pool: Pool
@@ -42,9 +49,12 @@ class Committer:
     holdings: Holdings
     meter: Meter
     metrics: dict[str, float] = field(default_factory=dict)
+    n_sealed: int = 0
     _failures: list[Manifest] = field(default_factory=list)
     _committed_at: float = field(default_factory=time.monotonic)
     _commit_s: float = 0.0
+    _ends_at: float = math.inf
+    _hurry_again_at: float = 0.0
 
     def hold(self, held: Held) -> None:
         """Keep a partial for the next commit."""
@@ -63,6 +73,29 @@ class Committer:
         """Whether the epoch is over: it has lasted long enough for what its end costs."""
         length = max(checkpoint_s, _OVERHEAD * self._commit_s)
         return self.has_any and time.monotonic() - self._committed_at >= length
+
+    def hear_end(self, worker_ends_at: float) -> None:
+        """A worker said when it goes [s since 1970]."""
+        self._ends_at = min(self._ends_at, worker_ends_at)
+
+    @property
+    def is_last_call(self) -> bool:
+        """Whether workers go soon: what they hold is safe only if others stay, or on disk."""
+        return self.has_any and time.time() >= self._ends_at - _LAST_CALL_S
+
+    @property
+    def may_hurry(self) -> bool:
+        """Whether a commit out of turn is not too soon after the last one of its kind."""
+        return time.monotonic() >= self._hurry_again_at
+
+    @contextlib.contextmanager
+    def hurry(self) -> Iterator[None]:
+        """Commit out of turn inside of this."""
+        self._ends_at = math.inf  # until a worker says it again
+        begin = time.monotonic()
+        yield
+        now = time.monotonic()
+        self._hurry_again_at = now + max(_LEAST_HASTE_S, _HASTE * (now - begin))
 
     def commit(
         self, patience_s: float, meanwhile: Callable[[], None] = lambda: None
@@ -85,11 +118,13 @@ class Committer:
         self._commit_s = 0.0
         # Taken off the lists first: whatever interrupts a commit, nothing is committed twice.
         sealed = self.holdings.seal()
+        self.n_sealed = len(sealed)
         failures, self._failures = self._failures, []
         self._write([Partial(manifest) for manifest in failures])
         refused = []
         for some in _batches(sealed):
             refused += self._pull(some, patience_s, meanwhile)
+            self.n_sealed -= len(some)
         self._committed_at = time.monotonic()
         self.count("commits", 1)
         return refused

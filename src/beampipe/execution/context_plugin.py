@@ -18,6 +18,7 @@ from beampipe.execution.breadcrumbs import CrumbFile, open_crumbs
 from beampipe.execution.bundles import Bundle, RunContext, Trail, run_bundle
 from beampipe.execution.handover import Budget, Departure, leave_departure, watch_departure
 from beampipe.execution.partials import Partial
+from beampipe.execution.summaries import tell_summary
 from beampipe.execution.worker_settings import UNSET, list_unset, slow_profiler
 from beampipe.execution.worker_shelf import count_indexes, lay_out_indexes
 from beampipe.reading.index.shelf import Place
@@ -117,4 +118,6 @@ def run_with_plugin(name: str, bundle: Bundle, sent: Sent | None = None) -> Part
     partial = count_indexes(partial)
     metrics = {**partial.metrics, **dict.fromkeys((UNSET + name for name in plugin.unset), 1.0)}
     ends_at = departure.ends_at() if departure is not None else partial.worker_ends_at
-    return replace(partial, metrics=metrics, worker_ends_at=ends_at)
+    partial = replace(partial, metrics=metrics, worker_ends_at=ends_at)
+    tell_summary(worker, name, str(key), partial)
+    return partial

@@ -20,15 +20,18 @@ from beampipe.errors import ExecutionError, PartialLostError, WorkersLostError
 from beampipe.execution.bundles import Bundle, RunContext
 from beampipe.execution.context_plugin import ContextPlugin, Sent, run_with_plugin
 from beampipe.execution.death_watch import DeathWatch
+from beampipe.execution.index_calls import IndexCalls
 from beampipe.execution.index_desk import IndexDesk, lent_with
 from beampipe.execution.partials import Partial, Summary, merge_partials
 from beampipe.execution.pool import DeathReport, Event, Finished, Key, Lost, WorkerDied
+from beampipe.execution.summaries import Told, read_summary, summaries_topic
+from beampipe.execution.topics import listen, stop_listening
 from beampipe.execution.worker_shelf import summarize_bundle
 
 if TYPE_CHECKING:
     from distributed import Client, Future
 
-_COUNT_EVERY_S = 2.0
+_COUNT_EVERY_S, _COUNTED_PER_S = 2.0, 1000
 # What a client raises whose scheduler does not answer; one that was closed has none at all, and
 # one that is being closed has a pool of connections, or a loop, that is closed (RuntimeError).
 _GONE = (OSError, TimeoutError, AttributeError, RuntimeError, ClosedClientError)
@@ -61,33 +64,43 @@ class DaskPool:
         self._client = client
         self._desk = desk
         self._prefix = f"beampipe-{uuid.uuid4().hex[:8]}"
-        self._events: queue.SimpleQueue[Key | WorkerDied | DeathReport] = queue.SimpleQueue()
+        self._events: queue.SimpleQueue[Key | Told | WorkerDied | DeathReport] = queue.SimpleQueue()
         self._partials: dict[Key, Future[Any]] = {}
-        self._summaries: dict[Key, Future[Any]] = {}
+        self._unheard: set[Key] = set()  # bundles of whose end the driver has not been told
+        self._summaries: dict[Key, Future[Any]] = {}  # asked for, where no message came
         self._merging: set[Key] = set()
         self._heard_at = 0.0
         self._n_merges = 0
         self._counted_at = -_COUNT_EVERY_S
         self._threads: dict[str, int] = {}
+        self._n_threads = 0
+        self._calls = IndexCalls(client, desk, self._prefix)
         with _scheduler_errors():
             client.register_plugin(ContextPlugin(context), name=self._prefix)
             self._watch = DeathWatch(client, self._prefix, self._events.put)
+            listen(client, summaries_topic(self._prefix), self._hear_summary)
 
     def close(self) -> None:
         """Take from the workers what this run left there."""
         self.release([*self._partials])
         with contextlib.suppress(*_GONE, ValueError):
+            self._calls.close()
+        with contextlib.suppress(*_GONE, ValueError):
             self._watch.close()
+        with contextlib.suppress(*_GONE, ValueError):
+            stop_listening(self._client, summaries_topic(self._prefix), self._hear_summary)
         with contextlib.suppress(*_GONE, ValueError):
             self._client.unregister_worker_plugin(self._prefix)
 
-    def _submit(self, function: Any, *args: Any, kind: str, number: int, **how: Any) -> Future[Any]:
+    def _submit(
+        self, function: Any, *args: Any, kind: str, number: int | str, **how: Any
+    ) -> Future[Any]:
         key = f"{self._prefix}-{kind}-{number}"
         with _scheduler_errors():
             return self._client.submit(function, *args, key=key, pure=False, **how)
 
     def submit(self, bundle: Bundle) -> Key:
-        """Send a bundle off; its summary follows as soon as it is done."""
+        """Send a bundle off; it tells its summary itself, as soon as it is done."""
         number = bundle.number
         name = f"{self._prefix}-bundle-{number}"
         sent = lent_with(self._desk, name, bundle, n_workers=self.n_workers())
@@ -103,14 +116,24 @@ class DaskPool:
             priority=priority,
             **self._place(bundle.away),
         )
-        summary = self._submit(
-            summarize_bundle, partial, kind="summary", number=number, priority=_SUMMARY
-        )
         key = str(partial.key)
         self._partials[key] = partial
+        self._unheard.add(key)
+        partial.add_done_callback(lambda _: self._events.put(key))
+        return key
+
+    def _hear_summary(self, message: Any) -> None:
+        """Take in what a bundle tells (in the client's thread)."""
+        self._events.put(read_summary(message))
+
+    def _ask_for_summary(self, key: Key) -> None:
+        """A bundle has ended and its message did not come: a task makes the summary."""
+        number = key.rpartition("-")[2]
+        summary = self._submit(
+            summarize_bundle, self._partials[key], kind="summary", number=number, priority=_SUMMARY
+        )
         self._summaries[key] = summary
         summary.add_done_callback(lambda _: self._events.put(key))
-        return key
 
     def _place(self, away: frozenset[str]) -> dict[str, Any]:
         """Prefer other workers to those where a chunk failed; any will do if these are all."""
@@ -128,23 +151,62 @@ class DaskPool:
 
     def wait(self, timeout_s: float) -> Sequence[Event]:
         """What happened; waits for the first event so long [s]."""
-        keys: list[Key] = []
         deaths: list[Event] = []
+        ended: list[Event | Key] = []
         with contextlib.suppress(queue.Empty):
             event = self._events.get(timeout=timeout_s)
             while True:
-                keys.append(event) if isinstance(event, str) else deaths.append(event)
+                if isinstance(event, WorkerDied | DeathReport):
+                    deaths.append(event)
+                else:
+                    ended += self._take_end(event)
                 self._heard_at = time.monotonic()
                 event = self._events.get_nowait()
         self._check_connection()
-        ended = {key: future for key in keys if (future := self._summaries.pop(key, None))}
+        self._calls.keep()
+        # Deaths first: a bundle of a dead worker is that worker's, whatever Dask makes of it.
+        asked = {event: self._summaries.pop(event) for event in ended if isinstance(event, str)}
+        told = [event for event in ended if not isinstance(event, str)]
+        return deaths + told + self._read_asked(asked)
+
+    def _take_end(self, event: Key | Told) -> list[Event | Key]:
+        """What a message or the end of a task says: an event, or a key whose summary is there.
+
+        A bundle's message goes ahead of its end. What comes later, or of a bundle that Dask does
+        once more, is no news.
+        """
+        key = event if isinstance(event, str) else event.key
+        if key not in self._unheard:
+            return []
+        if isinstance(event, Told):
+            self._unheard.discard(key)
+            self._take_told(event)
+            return [Finished(key, event.summary)]
+        if (asked := self._summaries.get(key)) is not None:
+            if not asked.done():
+                return []
+            self._unheard.discard(key)
+            return [key]
+        if (partial := self._partials[key]).status == "finished":
+            self._ask_for_summary(key)
+            return []
+        self._unheard.discard(key)
+        return [Lost(key, _reason(partial))]
+
+    def _take_told(self, told: Told) -> None:
+        self._take_indexes({told.key: told.summary})
+        if told.has_indexes:
+            with _scheduler_errors():
+                self._calls.ask(told.worker)
+
+    def _read_asked(self, ended: Mapping[Key, Future[Any]]) -> list[Event]:
+        """Bring the summaries here that had to be asked for."""
         good = {key: future for key, future in ended.items() if future.status == "finished"}
         # A worker may die between the end of a summary and this line: None for those.
         with _scheduler_errors():
             answers = self._client.sync(self._gather, good) if good else {}
         self._take_indexes(answers)
-        # Deaths first: a bundle of a dead worker is that worker's, whatever Dask makes of it.
-        return deaths + [
+        return [
             Lost(key, _reason(future))
             if (summary := answers.get(key)) is None
             else Finished(key, summary)
@@ -275,19 +337,21 @@ class DaskPool:
             self._desk.end(keys)
         for key in keys:
             self._merging.discard(key)
+            self._unheard.discard(key)
             for futures in (self._summaries, self._partials):
                 future = futures.pop(key, None)
                 if future is not None:
                     future.release()
 
     def n_threads(self) -> int:
-        """Threads of all workers, asked for every few seconds."""
+        """Threads of all workers, asked for every few seconds; of thousands, less often."""
         now = time.monotonic()
-        if now - self._counted_at > _COUNT_EVERY_S:
+        if now - self._counted_at > max(_COUNT_EVERY_S, len(self._threads) / _COUNTED_PER_S):
             self._counted_at = now
             with contextlib.suppress(*_GONE):
                 self._threads = self._client.nthreads()
-        return sum(self._threads.values())
+                self._n_threads = sum(self._threads.values())
+        return self._n_threads
 
     def n_workers(self) -> int:
         """Workers there now."""

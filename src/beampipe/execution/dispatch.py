@@ -16,6 +16,12 @@ from beampipe.execution.bundles import Bundle
 from beampipe.execution.manifest import FailedChunk
 
 TARGET_S = 10.0
+BUNDLES_PER_S = 200.0
+"""What a driver and a scheduler are asked to bear: of thousands of workers bundles are longer."""
+
+_TAIL_ROUNDS = 3
+_MOST_SHORT = 512
+_MOST_DATASETS = 10_000
 _LEAST_S = 0.1
 _MOST_CHUNKS = 4096
 _MOST_HELD_BACK = 10_000
@@ -49,7 +55,7 @@ class Pace:
     Attributes
     ----------
     chunk_s : float
-        Of one chunk, on average [s].
+        Of one chunk, on average over all datasets [s].
     longest_s : float
         Of one bundle, the longest so far [s].
     done : int
@@ -60,14 +66,35 @@ class Pace:
     longest_s: float = 0.0
     done: int = 0
 
-    def learn(self, seconds: float, chunks: int) -> None:
+    _of: dict[str, _Mean] = field(default_factory=dict)
+
+    def learn(self, seconds: float, chunks: int, dataset: str = "") -> None:
         """Take in a bundle that came back; later ones weigh more."""
         if chunks == 0:
             return
-        weight = max(0.1, 1.0 / (self.done + 1))
-        self.chunk_s += weight * (seconds / chunks - self.chunk_s)
+        mean = _Mean(self.chunk_s, self.done)
+        mean.learn(seconds / chunks)
+        self.chunk_s, self.done = mean.value, mean.n
         self.longest_s = max(self.longest_s, seconds)
-        self.done += 1
+        if dataset in self._of or len(self._of) < _MOST_DATASETS:
+            self._of.setdefault(dataset, _Mean()).learn(seconds / chunks)
+
+    def of(self, dataset: str) -> float:
+        """How long a chunk of a dataset takes; what all take where none has come back [s]."""
+        mean = self._of.get(dataset)
+        return self.chunk_s if mean is None else mean.value
+
+
+@dataclass(slots=True)
+class _Mean:
+    """A mean in which later values weigh more."""
+
+    value: float = 0.0
+    n: int = 0
+
+    def learn(self, value: float) -> None:
+        self.value += max(0.1, 1.0 / (self.n + 1)) * (value - self.value)
+        self.n += 1
 
 
 class _Later(NamedTuple):
@@ -88,8 +115,10 @@ class Dispatcher:
     """Cuts a stream of chunks into bundles.
 
     The first bundles are of one chunk each, so that the first histogram is there soon; then a
-    bundle is to take about ten seconds, less where the work left would not keep every
-    thread busy to the end. The stream is read as needed: a million chunks are never held.
+    bundle is to take about ten seconds (longer where there are thousands of threads, so that no
+    more bundles come back than a driver bears), less where the work left would not keep every
+    thread busy to the end: bundles shrink as it gets less, down to single chunks. The stream is
+    read as needed: a million chunks are never held.
 
     Parameters
     ----------
@@ -105,8 +134,8 @@ class Dispatcher:
     Attributes
     ----------
     short_rounds : int
-        So many bundles for each thread are of one chunk at first: who stops a run that has hardly
-        begun loses little.
+        So many bundles for each thread are of one chunk at first (a few hundred at most): who
+        stops a run that has hardly begun loses little.
     hold : callable or None
         For how long a chunk is to be held back [s], asked before it goes out.
     """
@@ -127,6 +156,7 @@ class Dispatcher:
     _ahead: Chunk | None = None
     _taken: int = 0
     _number: int = 0
+    _target_s: float = TARGET_S
     _order: Iterator[int] = field(default_factory=itertools.count)
 
     # -- what comes back --------------------------------------------------------------------
@@ -171,12 +201,21 @@ class Dispatcher:
 
     # -- what goes out ----------------------------------------------------------------------
 
-    def next_bundle(self, n_threads: int) -> Bundle | None:
-        """The next bundle, None when nothing may go out now."""
-        size = self._size(max(n_threads, 1))
-        if late := self._bundle_later(size):
+    def next_bundle(self, n_threads: int, *, with_suspects: bool = True) -> Bundle | None:
+        """The next bundle, None when nothing may go out now.
+
+        Parameters
+        ----------
+        n_threads : int
+            What there is to do them.
+        with_suspects : bool
+            Whether a chunk that a worker died at may go now, for which all that is held is
+            committed first.
+        """
+        self._target_s = max(TARGET_S, n_threads / BUNDLES_PER_S)
+        if late := self._bundle_later(max(n_threads, 1), with_suspects=with_suspects):
             return late
-        chunks = self._take_first(size)
+        chunks = self._take_first(max(n_threads, 1))
         return self._make_bundle(chunks) if chunks else None
 
     def next_suspect(self) -> Bundle | None:
@@ -197,27 +236,35 @@ class Dispatcher:
             number=self._number,
             dataset=chunks[0].plan.file.dataset,
             chunks=tuple(chunks),
-            budget_s=math.inf if self.is_whole else 3 * TARGET_S,
+            budget_s=math.inf if self.is_whole else 3 * self._target_s,
             **terms._asdict(),
         )
 
-    def _size(self, n_threads: int) -> int:
+    def _size(self, n_threads: int, dataset: str) -> int:
+        """How many chunks of a dataset make a bundle.
+
+        A third of each thread's share of what is left, as in guided self-scheduling: the last
+        bundles are short, so that no thread is at a long one when all others have ended.
+        """
         if self.is_whole:
             return _MOST_CHUNKS
-        if self.pace.done == 0 or self._number < self.short_rounds * n_threads:
+        n_short = min(self.short_rounds * n_threads, _MOST_SHORT)
+        if self.pace.done == 0 or self._number < n_short:
             return 1
-        in_time = TARGET_S / max(self.pace.chunk_s, 1e-4)
-        to_the_end = self.n_left / (3 * n_threads)
-        least = _LEAST_S / max(self.pace.chunk_s, 1e-4)
-        return int(max(1, min(in_time, max(to_the_end, least), _MOST_CHUNKS)))
+        chunk_s = max(self.pace.of(dataset), 1e-4)
+        to_the_end = self.n_left / (_TAIL_ROUNDS * n_threads)
+        most = min(self._target_s / chunk_s, max(to_the_end, _LEAST_S / chunk_s))
+        return int(max(1, min(most, _MOST_CHUNKS)))
 
-    def _bundle_later(self, size: int) -> Bundle | None:
+    def _bundle_later(self, n_threads: int, *, with_suspects: bool) -> Bundle | None:
         """Put together what has the same terms and is due; a suspect goes by itself."""
         taken: list[Chunk] = []
         first: _Later | None = None
-        now = time.monotonic()
+        now, size = time.monotonic(), 1
         while self._later and self._later[0].due <= now:
             if first is not None and not self._fits(first, self._later[0], len(taken), size):
+                break
+            if not with_suspects and self._later[0].terms.is_suspect:
                 break
             late = heapq.heappop(self._later)
             self._n_later -= len(late.chunks)
@@ -225,7 +272,8 @@ class Dispatcher:
             if held_s > 0:
                 self.postpone(late.chunks, now + held_s, late.terms)
                 continue
-            first = first or late
+            if first is None:
+                first, size = late, self._size(n_threads, late.chunks[0].plan.file.dataset)
             taken += late.chunks
         return self._make_bundle(taken, first.terms) if first is not None else None
 
@@ -234,34 +282,40 @@ class Dispatcher:
         same = self.group_of(first.chunks[0]) == self.group_of(other.chunks[0])
         return n_taken < most and first.terms == other.terms and same
 
-    def _take_again(self, size: int) -> list[Chunk]:
+    def _take_again(self, n_threads: int) -> list[Chunk]:
         taken = [self._again.popleft()]
         group = self.group_of(taken[0])
+        size = self._size(n_threads, taken[0].plan.file.dataset)
         while self._again and len(taken) < size and self.group_of(self._again[0]) == group:
             taken.append(self._again.popleft())
         return taken
 
-    def _take_first(self, size: int) -> list[Chunk]:
+    def _take_first(self, n_threads: int) -> list[Chunk]:
         """The next chunks, given back or new, that need not be held back."""
         while self._again or len(self._later) < _MOST_HELD_BACK:
-            taken = self._take_again(size) if self._again else self._read_stream(size)
+            taken = self._take_again(n_threads) if self._again else self._read_stream(n_threads)
             held_s = self.hold(taken[0], FIRST) if self.hold is not None and taken else 0.0
             if held_s <= 0:
                 return taken
             self.postpone(taken, time.monotonic() + held_s, FIRST)
         return []
 
-    def _read_stream(self, size: int) -> list[Chunk]:
+    def _read_stream(self, n_threads: int) -> list[Chunk]:
         if self._stream is None:
             self._stream = iter(self.chunks)
             self._ahead = next(self._stream, None)
+        if self._ahead is None:
+            self.n_chunks = self._taken  # what the stream says in the end is what holds
+            return []
         taken: list[Chunk] = []
+        group = self.group_of(self._ahead)
+        size = self._size(n_threads, self._ahead.plan.file.dataset)
         while self._ahead is not None and len(taken) < size:
-            if taken and self.group_of(self._ahead) != self.group_of(taken[0]):
+            if taken and self.group_of(self._ahead) != group:
                 break
             taken.append(self._ahead)
             self._ahead = next(self._stream, None)
         self._taken += len(taken)
         if self._ahead is None:
-            self.n_chunks = self._taken  # what the stream says in the end is what holds
+            self.n_chunks = self._taken
         return taken

@@ -7,12 +7,11 @@ that; Dask may have computed it again in between, with another outcome.
 
 from __future__ import annotations
 
-import math
 import threading
 import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from beampipe.datasets.model import Chunk
 from beampipe.errors import (
@@ -23,7 +22,6 @@ from beampipe.errors import (
     WorkersLostError,
 )
 from beampipe.execution.budgets import ANYTHING
-from beampipe.execution.bundles import Bundle
 from beampipe.execution.casualties import Casualties
 from beampipe.execution.committing import Committer, Refusal
 from beampipe.execution.dispatch import Dispatcher, terms_of
@@ -36,16 +34,13 @@ from beampipe.execution.outings import Outing, Outings
 from beampipe.execution.partials import Summary
 from beampipe.execution.pool import DeathReport, Event, Finished, Key, Lost, Pool, WorkerDied
 from beampipe.execution.progress import Notify, ignore
+from beampipe.execution.sending import Sender
 from beampipe.execution.strikes import Strikes
 from beampipe.execution.troubles import Fate, Troubles
-from beampipe.execution.window import Load, window_size
 
 _ATTEMPTS = 3
 _POLL_S = 0.2
 _PATIENCE_S = 60.0
-_LAST_CALL_S = 10.0
-# Commits out of turn: at most so often [s], and so many times what the last one took.
-_LEAST_HASTE_S, _HASTE = 2.0, 3
 # No later chunk could mend these.
 _FATAL = (AccumulationError, ProcessorOutputError)
 
@@ -101,9 +96,9 @@ class Driver:
     _out: Outings = field(default_factory=Outings)
     _refused: Counter[ChunkKey] = field(default_factory=Counter)
     _stop: ExecutionError | None = None
-    _ends_at: float = math.inf
-    _haste_again_at: float = 0.0
-    _value_bytes: int = 0
+    _is_ending: bool = False
+    _interrupt: threading.Event = field(default_factory=threading.Event)
+    _sender: Sender = field(init=False)
 
     def __post_init__(self) -> None:
         self.dispatcher.hold = self.troubles.hold
@@ -114,6 +109,15 @@ class Driver:
             self.troubles,
             self.incidents,
             write_off=self._write_off,
+        )
+        self._sender = Sender(
+            self.dispatcher,
+            self.pool,
+            self.committer,
+            self._out,
+            self.troubles,
+            self.incidents,
+            before_suspect=self._commit_in_haste,
         )
 
     @property
@@ -140,7 +144,7 @@ class Driver:
         WorkersLostError
             The cluster is gone.
         """
-        interrupt = threading.Event()
+        interrupt = self._interrupt
         self.meter.start()
         self.meter.see(self.pool.n_threads())
         try:
@@ -170,16 +174,12 @@ class Driver:
         self._listen(self._pause_s())
         self.committer.holdings.fold()
         self.casualties.give_up_waiting()
-        self._start_twins()
+        self._sender.start_twins()
         if self.committer.is_due(self.options.checkpoint_s):
             self.commit()
-        elif self._is_last_call():
+        elif self.committer.is_last_call:
             self._commit_in_haste()
         self._tell("running")
-
-    def _is_last_call(self) -> bool:
-        """Whether workers go soon: what they hold is safe only if others stay, or on disk."""
-        return self.committer.has_any and time.time() >= self._ends_at - _LAST_CALL_S
 
     def _pause_s(self) -> float:
         """How long to wait for the next event: not past the time when a chunk may go again."""
@@ -189,6 +189,7 @@ class Driver:
         return min(max(left_s, 0.01), _POLL_S) if left_s > 0 else _POLL_S
 
     def _finish(self) -> None:
+        self._is_ending = True
         self.pool.release(self._out.clear())
         self.commit()
         self._tell("done")
@@ -197,61 +198,28 @@ class Driver:
 
     def _fill_window(self) -> bool:
         """Send bundles until enough are out; False when nothing is left to wait for."""
-        window = self._window()
+        window = self._sender.window()
         if not (window or self._out or self.pool.n_merging()):
             self.commit()  # nothing else makes room, whatever waits for its time or for a report
-            window = self._window()
-        threads = self.pool.n_threads()
-        is_quiet = self._out.is_quiet
-        while len(self._out) < window and not is_quiet:
-            bundle = self.dispatcher.next_bundle(threads)
-            if bundle is None:
-                break
-            self._send(bundle)
+            window = self._sender.window()
+        self._sender.top_up(window)
         if not (self._out or self.casualties.is_waiting or self.dispatcher.due is not None):
             suspect = self.dispatcher.next_suspect()
             if suspect is not None:
-                self._send(suspect, is_quiet=True)
+                self._sender.send(suspect, is_quiet=True)
         is_full = window == 0 and self.pool.n_merging() > 0
         return bool(
             self._out or self.casualties.is_waiting or self.dispatcher.due is not None or is_full
         )
 
-    def _window(self) -> int:
-        load = Load(
-            self.pool.n_threads(),
-            is_paced=self.dispatcher.pace.done > 0,
-            value_bytes=self._value_bytes,
-            held=len(self.committer.holdings),
-            merging=self.pool.n_merging(),
-        )
-        return window_size(load)
+    def _go_on(self) -> None:
+        """What is done while a commit waits for a merge: workers must not run dry.
 
-    def _send(self, bundle: Bundle, *, is_quiet: bool = False, twin: Key | None = None) -> None:
-        if bundle.is_suspect and twin is None:
-            self._commit_in_haste()  # what its worker holds besides must not go down with it
-        self.troubles.sent(bundle.chunks, bundle.attempt)
-        if shunned := self.troubles.shunned:
-            bundle = replace(bundle, away=bundle.away | shunned)
-        chunks = {(chunk.plan.file.uuid, chunk.k): chunk for chunk in bundle.chunks}
-        key = self.pool.submit(bundle)
-        self._out.add(key, Outing(bundle, chunks, time.monotonic(), twin, is_quiet))
-        self._count("bundles_sent", 1)
-
-    def _start_twins(self) -> None:
-        """Near the end: let another worker do what takes one of them too long."""
-        if self.dispatcher.n_left or self.pool.n_workers() < 2:
-            return
-        late = self._out.find_stragglers(self.dispatcher.pace, time.monotonic())
-        if not late:
-            return
-        places = self.pool.find_workers([key for key, _ in late])
-        for key, outing in late[: max(1, self.pool.n_threads())]:
-            worker = places.get(key, "")
-            twin = self.dispatcher.twin(outing.bundle, frozenset({worker}))
-            self._send(twin, twin=key)
-            self._count("twins", 1)
-            self.incidents.note("twin", f"a bundle took too long on {worker or 'its worker'}")
+        No suspect goes out then: what is held is just being made safe.
+        """
+        self._listen()
+        if not (self._is_ending or self._interrupt.is_set() or self._stop):
+            self._sender.top_up(with_suspects=False)
 
     # -- and come back --------------------------------------------------------------------
 
@@ -283,10 +251,12 @@ class Driver:
 
     def _take_finished(self, event: Finished, outing: Outing) -> None:
         summary, manifest = event.summary, event.summary.manifest
-        self._ends_at = min(self._ends_at, summary.worker_ends_at)
-        self._value_bytes = max(self._value_bytes, summary.value_bytes)
+        self._sender.value_bytes = max(self._sender.value_bytes, summary.value_bytes)
+        self.committer.hear_end(summary.worker_ends_at)
         self.dispatcher.pace.learn(
-            summary.metrics.get("bundle_s", 0.0), len(outing.chunks) - len(summary.remainder)
+            summary.metrics.get("bundle_s", 0.0),
+            len(outing.chunks) - len(summary.remainder),
+            manifest.dataset,
         )
         if manifest.done:
             done = [outing.chunks[chunk.uuid, chunk.k] for chunk in manifest.done]
@@ -372,7 +342,7 @@ class Driver:
         self._tell("committing")
         # A merge waits for a bundle to end before it can begin, so bundles say what is long.
         patience_s = _PATIENCE_S + 3 * self.dispatcher.pace.longest_s
-        for refusal in self.committer.commit(patience_s, self._listen):
+        for refusal in self.committer.commit(patience_s, self._go_on):
             self._take_refusal(refusal)
         self._tell("running")
 
@@ -382,13 +352,9 @@ class Driver:
         Workers that go one after the other, or many suspects, would else have the driver do
         nothing but commit.
         """
-        if time.monotonic() < self._haste_again_at:
-            return
-        self._ends_at = math.inf  # until a worker says it again
-        begin = time.monotonic()
-        self.commit()
-        now = time.monotonic()
-        self._haste_again_at = now + max(_LEAST_HASTE_S, _HASTE * (now - begin))
+        if self.committer.may_hurry:
+            with self.committer.hurry():
+                self.commit()
 
     def _take_refusal(self, refusal: Refusal) -> None:
         held, error = refusal.held, refusal.error

@@ -80,9 +80,12 @@ class GroupedHoldings:
         self._pool = pool
         self._groups = groups
         self._held: dict[Group, list[Held]] = {}
+        # Kept, not counted: with thousands of datasets there are as many groups.
+        self._n = 0
+        self._waiting: set[Group] = set()
 
     def __len__(self) -> int:
-        return sum(map(len, self._held.values()))
+        return self._n
 
     def __iter__(self) -> Iterator[Held]:
         for some in self._held.values():
@@ -97,37 +100,46 @@ class GroupedHoldings:
 
     def _put(self, held: Held) -> None:
         uuid = next(iter(held.chunks))[0]
-        some = self._held.setdefault(self._groups.find(held.manifest.dataset, uuid), [])
-        some.append(held)
-        self._fold_group(some)
+        group = self._groups.find(held.manifest.dataset, uuid)
+        self._held.setdefault(group, []).append(held)
+        self._n += 1
+        self._fold_group(group)
 
     def fold(self) -> None:
         """Fold the groups of large partials that waited for a merge to end."""
-        for some in self._held.values():
-            self._fold_group(some)
+        if self._waiting and not self._pool.n_merging():
+            for group in tuple(self._waiting):
+                self._fold_group(group)
 
-    def _fold_group(self, some: list[Held]) -> None:
+    def _fold_group(self, group: Group) -> None:
         """Fold as many as there are to be at once: of large ones few, of small ones equals.
 
         Equals (of the same depth) keep a tree flat: a sum that is folded again with every few
         partials would be gone through again each time.
         """
+        some = self._held[group]
+        self._waiting.discard(group)
         while len(some) >= (count := _fan_in(some)):
             if count == FAN_IN:
                 equals = [held for held in some if held.depth == some[-1].depth]
                 if len(equals) < count:
                     break
                 some[:] = [held for held in some if held.depth != some[-1].depth]
-                some.append(merge_held(self._pool, equals))
+                some.append(self._merge(equals))
             elif count == _FEWEST and self._pool.n_merging():
-                break  # one at a time: the inputs stay until it has ended
+                self._waiting.add(group)  # one at a time: the inputs stay until it has ended
+                break
             else:
                 self._merge_first(some, count)
 
     def _merge_first(self, some: list[Held], count: int) -> None:
-        merged = merge_held(self._pool, some[:count])
+        merged = self._merge(some[:count])
         some[:count] = []
         some.append(merged)
+
+    def _merge(self, some: Sequence[Held]) -> Held:
+        self._n -= len(some) - 1
+        return merge_held(self._pool, some)
 
     def seal(self) -> list[Held]:
         """Fold each group into one partial."""
@@ -140,6 +152,8 @@ class GroupedHoldings:
         """Give everything away as it is."""
         everything = list(self)
         self._held.clear()
+        self._waiting.clear()
+        self._n = 0
         return everything
 
 

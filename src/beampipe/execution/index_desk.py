@@ -98,7 +98,11 @@ class IndexDesk:
         """Keep what a worker has made, and learn whether it sees the store."""
         if summary.sees_store is False:
             self._is_seen = False
-        for place, made in summary.indexes.items():
+        self.keep(summary.indexes)
+
+    def keep(self, indexes: Mapping[Place, Made]) -> None:
+        """Keep what a worker has made."""
+        for place, made in indexes.items():
             self._keep_at_hand(place, made.data)
             self._write_later(place, made)
 

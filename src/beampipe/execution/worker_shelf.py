@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from beampipe.execution.partials import Partial, Summary, summarize_partial
 
 if TYPE_CHECKING:
-    from beampipe.reading.index.shelf import Place, Shelf
+    from beampipe.reading.index.shelf import Made, Place, Shelf
     from beampipe.reading.index.store import StorePlace
 
 
@@ -67,6 +67,17 @@ def _look_for(place: StorePlace | None, shelf: Shelf) -> None:
 def count_indexes(partial: Partial) -> Partial:
     """Add to a bundle's metrics where the indexes came from that it used."""
     return replace(partial, metrics={**partial.metrics, **worker_shelf().take_counts()})
+
+
+def take_new_indexes() -> dict[Place, Made]:
+    """Give the indexes that were made here since the last call (what a Dask task calls)."""
+    return worker_shelf().take_new()
+
+
+def tell_bundle(partial: Partial) -> tuple[Summary, bool]:
+    """Summarize a bundle's partial, and say whether there are indexes that were made here."""
+    summary = replace(summarize_partial(partial), sees_store=_SURROUNDINGS.sees_store)
+    return summary, worker_shelf().has_new
 
 
 def summarize_bundle(partial: Partial) -> Summary:

@@ -156,6 +156,11 @@ class Shelf:
             self._new.pop(place, None)
             self._wrong.add(place)
 
+    @property
+    def has_new(self) -> bool:
+        """Whether `take_new` has anything to give."""
+        return bool(self._new)
+
     def take_new(self, *, max_bytes: int = _MOST_TAKEN_BYTES) -> dict[Place, Made]:
         """Give what was made here since the last call, encoded.
 

@@ -1,0 +1,82 @@
+"""How a bundle's summary reaches the driver: as a message, the moment that the bundle ends.
+
+A task that makes the summary would wait until its worker's thread is free, and by the time that
+the scheduler has sent it the worker has begun the next bundle: the driver would hear of every
+bundle one bundle late. A message needs no thread, and no task either.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import pickle
+import zlib
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from beampipe.execution.partials import Partial, Summary
+from beampipe.execution.pool import Key
+from beampipe.execution.worker_shelf import tell_bundle
+
+if TYPE_CHECKING:
+    from distributed import Worker
+
+_TOLD = "beampipe"
+
+
+def summaries_topic(prefix: str) -> str:
+    """Where the bundles of a run tell how they ended.
+
+    Parameters
+    ----------
+    prefix : str
+        The run's.
+    """
+    return f"{prefix}-summaries"
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What a bundle said of itself when it ended.
+
+    Attributes
+    ----------
+    worker : str
+        Who said it.
+    has_indexes : bool
+        Whether it has indexes of files that were made there.
+    """
+
+    key: Key
+    summary: Summary
+    worker: str = ""
+    has_indexes: bool = False
+
+
+def tell_summary(worker: Worker, prefix: str, key: Key, partial: Partial) -> None:
+    """Send a bundle's summary to the driver, ahead of the word that it has ended.
+
+    It is no matter if that fails: a driver that hears of the end alone asks for the summary.
+    """
+    with contextlib.suppress(Exception):
+        summary, has_indexes = tell_bundle(partial)
+        message = write_summary(Told(key, summary, worker.address, has_indexes))
+        worker.log_event(summaries_topic(prefix), message)
+
+
+def write_summary(told: Told) -> dict[str, Any]:
+    """What goes through the scheduler, which keeps the last thousand of them: compressed."""
+    return {_TOLD: zlib.compress(pickle.dumps(told), 1)}
+
+
+def read_summary(message: Any) -> Told:
+    """The inverse of `write_summary`.
+
+    Raises
+    ------
+    Exception
+        It is none of ours.
+    """
+    told = pickle.loads(zlib.decompress(message[_TOLD]))  # noqa: S301 (from a worker)
+    if not isinstance(told, Told):
+        raise TypeError(f"not a summary: {type(told)}")
+    return told
