@@ -2,6 +2,9 @@
 
 Every bundle is one chunk, so there are as many partials as there can be. Peaks are those of
 the resident memory of whole processes, sampled, and shown above what the first case took.
+
+"besides" is the time that was not spent in bundles (merging, fetching, writing to disk), above
+what the first case took: what large results cost, where all else is the same.
 """
 
 from __future__ import annotations
@@ -120,13 +123,21 @@ def run_case(case, data, folder):
     return result, watch
 
 
+def besides_s(metrics):
+    """The time of a run in which its two workers did no bundle [s]."""
+    return metrics["wall_s"] - (metrics["work_s"] - metrics["stages_s"]["merge"]) / 2
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--case", type=int, choices=range(len(CASES)), help="only this one")
     chosen = parser.parse_args().case
     cases = CASES if chosen is None else (CASES[0], CASES[chosen])
-    idle = None
-    print(f"{'case':<40} {'driver':>9} {'workers above idle':>24} {'died':>5} {'time':>7}")
+    idle = least_s = None
+    print(
+        f"{'case':<40} {'driver':>9} {'workers above idle':>24} {'died':>5} {'time':>7} "
+        f"{'besides':>8}"
+    )
     with tempfile.TemporaryDirectory() as data:
         bp.make_data(data, files=1, events=EVENTS)
         for case in cases:
@@ -135,10 +146,15 @@ def main():
             if result.output["n"] != EVENTS:
                 raise SystemExit(f"{case.name}: {result}")
             idle = idle or min(watch.workers)
+            spent_s = besides_s(result.metrics)
+            least_s = spent_s if least_s is None else least_s
             workers = ", ".join(f"{(peak - idle) / MB:.0f} MB" for peak in watch.workers)
             died, wall_s = result.metrics["workers_died"], result.metrics["wall_s"]
             driver = f"{watch.driver / MB:.0f} MB"
-            print(f"{case.name:<40} {driver:>9} {workers:>24} {died:>5} {wall_s:>6.1f} s")
+            print(
+                f"{case.name:<40} {driver:>9} {workers:>24} {died:>5} {wall_s:>6.1f} s "
+                f"{spent_s - least_s:>6.2f} s"
+            )
 
 
 if __name__ == "__main__":
