@@ -37,7 +37,7 @@ def test_json_is_the_documented_object_and_nothing_else(workplace):
     told = json.loads(done.stdout)
     assert list(told) == [
         *("status", "run_dir", "wall_s", "datasets", "failures", "metrics"),
-        *("incidents", "accepted_changes", "notes"),
+        *("timing", "incidents", "accepted_changes", "notes"),
     ]
     assert told["datasets"]["data"]["missing_share"] == 0
     assert told["status"] == "complete"

@@ -12,6 +12,7 @@ from dataclasses import replace
 import pytest
 
 from beampipe.execution.progress import Progress
+from beampipe.execution.sketches import Sketch
 from beampipe.runs import display
 from beampipe.runs.display import describe, is_notebook, progress_html, show_progress, spell_time
 
@@ -32,6 +33,7 @@ HALFWAY = Progress(
 START = replace(
     HALFWAY, events_done=0, chunks_done=0, chunks_failed=0, events_per_s=0, eta_s=None, workers=0
 )
+SKETCHED = replace(HALFWAY, sketch=Sketch("mass", (0.0, 1.0, 8.0)))
 DONE = replace(HALFWAY, stage="done", events_done=2_500_000, chunks_done=250, eta_s=0.0)
 
 
@@ -123,7 +125,8 @@ def test_lines_first_last_and_one_in_ten_seconds(clock):
     assert lines[0] == "dashboard: http://127.0.0.1:8787/status"
     assert lines[1] == describe(START)
     assert lines[-1] == describe(DONE)
-    assert len(lines) == 5
+    assert lines[2] == describe(steps[0])  # the first that is done is told at once
+    assert len(lines) == 6
 
 
 def test_nothing_new_is_not_repeated(clock):
@@ -157,19 +160,20 @@ def test_by_default_it_goes_to_standard_error(capsys):
 
 SCRIPT = """
 import sys, time
+from dataclasses import replace
 sys.path[:0] = {path!r}
-from tests.runs.test_display import START, HALFWAY, DONE
+from tests.runs.test_display import START, HALFWAY, DONE, SKETCHED
 from beampipe.runs.display import show_progress
 with show_progress() as notify:
     time.sleep(0.25)
-    for report in (START, HALFWAY, DONE):
+    for report in ({reports}):
         notify(report)
         print("from the user's own code")
         time.sleep(0.25)
 """
 
 
-def show_in_terminal(columns, term="xterm-256color"):
+def show_in_terminal(columns, term="xterm-256color", *, reports="START, HALFWAY, DONE"):
     """What a terminal of so many columns gets, with standard output in a pipe."""
     master, slave = pty.openpty()
     fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
@@ -177,7 +181,7 @@ def show_in_terminal(columns, term="xterm-256color"):
         name: text for name, text in os.environ.items() if name not in {"COLUMNS", "LINES"}
     }
     process = subprocess.Popen(
-        [sys.executable, "-c", SCRIPT.format(path=sys.path)],
+        [sys.executable, "-c", SCRIPT.format(path=sys.path, reports=reports)],
         env={**environment, "TERM": term},
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
@@ -214,6 +218,14 @@ def test_a_bar_in_a_terminal_is_one_line_that_fits(columns):
     assert any("1 h 2 min left, 2 failed" in line for line in lines)
     assert "100%" in lines[-1]
     assert ("chunks" in lines[-1]) == (columns == 200)
+
+
+def test_the_first_histogram_is_below_the_bar():
+    shown, _ = show_in_terminal(60, reports="START, SKETCHED, replace(SKETCHED, stage='done')")
+    lines = [line for line in re.split(r"[\r\n]+", ESCAPE.sub("", shown)) if line]
+    assert max(map(len, lines)) <= 60
+    assert lines[-1].strip() == "mass  ▁█"
+    assert "%" in lines[-2]
 
 
 def test_a_terminal_that_cannot_move_its_cursor_gets_lines():
@@ -266,3 +278,42 @@ def test_counting_files_is_shown_only_when_it_takes_long(monkeypatch):
         now[0] += 100
         on_progress(1, 2)
     assert stream.getvalue().count("\n") == 1
+
+
+class Told(io.StringIO):
+    """A stream with an encoding of its own."""
+
+    def __init__(self, encoding):
+        super().__init__()
+        self._encoding = encoding
+
+    @property
+    def encoding(self):
+        return self._encoding
+
+
+def test_the_first_histogram_is_shown_as_it_grows():
+    assert describe(SKETCHED).endswith("2 workers, mass  ▁█")
+    assert "mass" not in describe(SKETCHED, width=70)
+    assert "mass  ▁█" in progress_html(SKETCHED)
+
+
+@pytest.mark.parametrize(("encoding", "is_drawn"), [("utf-8", True), ("latin-1", False)])
+def test_blocks_are_drawn_where_they_can_be_written(encoding, is_drawn):
+    stream = Told(encoding)
+    with show_progress(stream=stream) as notify:
+        notify(SKETCHED)
+    assert ("▁█" in stream.getvalue()) == is_drawn
+    assert "1.2 M/2.5 M events" in stream.getvalue()
+
+
+def test_the_first_partial_is_told_at_once():
+    stream = io.StringIO()
+    first = replace(SKETCHED, events_done=5)
+    with show_progress(stream=stream) as notify:
+        notify(START)
+        notify(first)
+        notify(replace(first, events_done=6))
+    assert "  0/2.5 M events" in stream.getvalue()
+    assert stream.getvalue().count("  5/2.5 M events") == 1
+    assert "  6/2.5 M events" not in stream.getvalue()

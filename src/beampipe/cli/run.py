@@ -86,14 +86,18 @@ def command(
     """  # noqa: D301 (click's own mark)
 
     def go() -> Any:
-        from beampipe.runs.run import run
+        from beampipe.runs.early import early_workers
 
-        return run(
-            processor,
-            one_or_many(fileset),
-            params=parse_params(params),
-            progress=not quiet,
-            **options,
-        )
+        # Workers get ready while this process imports what it needs itself.
+        with early_workers(options["workers"]):
+            from beampipe.runs.run import run
+
+            return run(
+                processor,
+                one_or_many(fileset),
+                params=parse_params(params),
+                progress=not quiet,
+                **options,
+            )
 
     finish_run(go, as_json=as_json, quiet=quiet)

@@ -275,6 +275,7 @@ class Driver:
             return
         self.committer.hold(Held(event.key, manifest, outing.chunks, summary.value_bytes))
         self.meter.take(manifest)
+        self.meter.look(summary.sketch)
         self._take_failures(manifest)
 
     def _try_again(self, outing: Outing, failures: Sequence[FailedChunk]) -> None:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 from beampipe.execution.manifest import Manifest
 from beampipe.execution.progress import Progress
+from beampipe.execution.sketches import Sketch, add_sketches
 
 _RATE_SPAN_S = 30.0
 _FEWEST_MARKS = 2
@@ -27,6 +28,8 @@ class Meter:
         Chunks tried again, and workers that died; whoever sees it counts them here.
     threads_s : float
         Seconds that worker threads were there, summed over threads: what could have been used.
+    sketch : Sketch or None
+        What the first histogram looks like so far.
     """
 
     events_planned: int = 0
@@ -38,6 +41,7 @@ class Meter:
     retries: int = 0
     workers_died: int = 0
     threads_s: float = 0.0
+    sketch: Sketch | None = None
     _seen: tuple[float, int] = (0.0, 0)
     _begun: float = 0.0
     _marks: deque[tuple[float, int]] = field(default_factory=deque)
@@ -54,6 +58,10 @@ class Meter:
         then, before = self._seen
         self.threads_s += (now - then) * min(before, threads)
         self._seen = (now, threads)
+
+    def look(self, sketch: Sketch | None) -> None:
+        """Add what a partial looks like to what there is to be seen."""
+        self.sketch = add_sketches(self.sketch, sketch)
 
     def take(self, manifest: Manifest, *, sign: int = 1) -> None:
         """Count what came back; `sign` -1 takes back what was thrown away."""
@@ -93,6 +101,7 @@ class Meter:
             dashboard=dashboard,
             retries=self.retries,
             workers_died=self.workers_died,
+            sketch=self.sketch,
         )
 
     def _rate(self, now: float) -> float:

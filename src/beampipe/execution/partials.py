@@ -12,6 +12,7 @@ from typing import Any
 from beampipe.errors import AccumulationError
 from beampipe.execution.accumulators import add_into, add_outputs, approximate_bytes
 from beampipe.execution.manifest import ChunkKey, FailedChunk, Manifest, join_manifests
+from beampipe.execution.sketches import Sketch, sketch_output
 from beampipe.reading.index.shelf import Made, Place
 
 
@@ -55,6 +56,8 @@ class Summary:
         Indexes of files that its worker has made and that nobody else may have.
     sees_store : bool or None
         Whether its worker sees the driver's store of indexes; None where that is not known.
+    sketch : Sketch or None
+        The value's first histogram, for a glance.
     """
 
     manifest: Manifest
@@ -66,6 +69,7 @@ class Summary:
     worker_ends_at: float = math.inf
     indexes: Mapping[Place, Made] = field(default_factory=dict)
     sees_store: bool | None = None
+    sketch: Sketch | None = None
 
 
 def summarize_partial(partial: Partial) -> Summary:
@@ -79,6 +83,7 @@ def summarize_partial(partial: Partial) -> Summary:
         partial.returned,
         socket.gethostname(),
         partial.worker_ends_at,
+        sketch=sketch_output(partial.value),
     )
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from beampipe.execution.sketches import Sketch
+
 
 @dataclass(frozen=True, slots=True)
 class Progress:
@@ -32,6 +34,8 @@ class Progress:
         Chunks that were tried again after a transient or resource error, so far.
     workers_died : int
         Workers that died, so far.
+    sketch : Sketch or None
+        What the first histogram of the output looks like so far; None where there is none.
     """
 
     stage: str
@@ -48,6 +52,7 @@ class Progress:
     dashboard: str = ""
     retries: int = 0
     workers_died: int = 0
+    sketch: Sketch | None = None
 
 
 Notify = Callable[[Progress], None]

@@ -8,7 +8,7 @@ import os
 import sys
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from html import escape
 from typing import IO, Any
 
@@ -18,6 +18,7 @@ _LINE_EVERY_S = 10.0
 _NOTEBOOK_EVERY_S = 0.5
 _TOLD_AT_ONCE = {"stopping", "done"}
 _WIDE = 110
+_BLOCK = "▁"
 _LONG_H = 48
 _AROUND_BAR = 4  # the spinner, and spaces between the columns
 
@@ -145,7 +146,15 @@ def _parts(progress: Progress) -> list[_Part]:
     if progress.workers_died:
         parts.append(_Part(2, spell_times(progress.workers_died, "worker died", "workers died")))
     parts.append(_Part(2, _spell_workers(progress)))
+    if drawn := _draw(progress):
+        parts.append(_Part(7, drawn))
     return parts
+
+
+def _draw(progress: Progress) -> str:
+    """The name of the first histogram and what it looks like; empty where there is nothing."""
+    blocks = "" if progress.sketch is None else progress.sketch.draw()
+    return f"{progress.sketch.name} {blocks}".lstrip() if progress.sketch and blocks else ""
 
 
 def _join(parts: list[_Part]) -> str:
@@ -192,6 +201,15 @@ def spell_time(seconds: float) -> str:
     return f"{minutes} min {rest} s" if minutes else f"{rest} s"
 
 
+def _fit_for(stream: IO[str], progress: Progress) -> Progress:
+    """Leave the sketch out where its blocks cannot be written."""
+    try:
+        _BLOCK.encode(getattr(stream, "encoding", None) or "utf-8")
+    except (UnicodeError, LookupError):
+        return replace(progress, sketch=None)
+    return progress
+
+
 class _Lines:
     """A line now and then when there is something new, and one at the end."""
 
@@ -200,14 +218,18 @@ class _Lines:
         self._next = 0.0
         self._said = ""
         self._told_dashboard = False
+        self._told_events = False
 
     def __call__(self, progress: Progress) -> None:
         if progress.dashboard and not self._told_dashboard:
             self._told_dashboard = True
             self._say(f"dashboard: {progress.dashboard}")
         now = time.monotonic()
-        text = describe(progress)
-        if text != self._said and (now >= self._next or progress.stage in _TOLD_AT_ONCE):
+        text = describe(_fit_for(self._stream, progress))
+        is_first = progress.events_done > 0 and not self._told_events
+        is_due = now >= self._next or progress.stage in _TOLD_AT_ONCE or is_first
+        if text != self._said and is_due:
+            self._told_events = progress.events_done > 0
             self._next = now + _LINE_EVERY_S
             self._said = text
             self._say(text)
@@ -221,10 +243,21 @@ def _bar(stream: IO[str]) -> Iterator[Notify]:
     from rich.console import Console
     from rich.progress import BarColumn, SpinnerColumn, TextColumn
     from rich.progress import Progress as Bar
+    from rich.text import Text
 
     console = Console(file=stream)
     bar_width = 24 if console.width >= _WIDE else 10
-    bar = Bar(
+    drawn = ""
+
+    class BarWithSketch(Bar):
+        """The bar, and below it what the first histogram looks like so far."""
+
+        def get_renderables(self) -> Iterator[Any]:
+            yield from super().get_renderables()
+            if drawn:
+                yield Text(f"  {drawn}", no_wrap=True, overflow="crop")
+
+    bar = BarWithSketch(
         SpinnerColumn(),
         BarColumn(bar_width=bar_width),
         TextColumn("{task.description}", markup=False),
@@ -236,7 +269,8 @@ def _bar(stream: IO[str]) -> Iterator[Notify]:
     told = False
 
     def notify(progress: Progress) -> None:
-        nonlocal told
+        nonlocal told, drawn
+        drawn = _draw(_fit_for(stream, progress))
         if progress.dashboard and not told:
             told = True
             # (the terminal itself wraps it, if need be, so that it can still be clicked)
@@ -246,7 +280,9 @@ def _bar(stream: IO[str]) -> Iterator[Notify]:
             task,
             total=progress.events_planned or None,
             completed=progress.events_done,
-            description=describe(progress, width=console.width - bar_width - _AROUND_BAR),
+            description=describe(
+                replace(progress, sketch=None), width=console.width - bar_width - _AROUND_BAR
+            ),
         )
 
     with bar:
