@@ -11,6 +11,7 @@ What was measured is kept in build/bench/*.jsonl, and not measured again; `--aga
 import argparse
 import os
 import sys
+import time
 from pathlib import Path
 
 from benchmarks.race.asking import Stands, make_root_environment
@@ -64,7 +65,8 @@ def main():
     kind = "quick" if arguments.quick else "race"
     records = Records(kind)
     if arguments.again:
-        records.path.unlink(missing_ok=True)
+        for name in (kind, f"{kind}-results"):
+            Records(name).path.unlink(missing_ok=True)
         records = Records(kind)
     names = list(arguments.contestants)
     missing = make_root_environment(say) if "rdataframe" in names else ""
@@ -72,6 +74,7 @@ def main():
         say(f"RDataFrame takes no part: ROOT cannot be installed ({missing})")
         names.remove("rdataframe")
     rounds = 1 if arguments.quick else arguments.rounds
+    began = time.monotonic()
     try:
         with Stands() as stands:
             race = Race(stands, records, names, say)
@@ -79,11 +82,12 @@ def main():
                 race.run(case, rounds=rounds, quick=arguments.quick)
         if not arguments.no_figures:
             for figure in FIGURES:
-                figure(records, rounds, say)
+                figure(records, rounds, say)  # no stand is there to disturb
     except KeyboardInterrupt:
         say("\nstopped; the same command goes on from here")
         raise SystemExit(130) from None
-    text = render(records)
+    say(f"took {(time.monotonic() - began) / 60:.0f} minutes")
+    text = render(records, Records(f"{kind}-results"))
     print(text)
     if arguments.page:
         write_page(arguments.page, text)

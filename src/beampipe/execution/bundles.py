@@ -26,6 +26,7 @@ from beampipe.execution.exclusion import Exclusion
 from beampipe.execution.failures import describe_failure, explain_error
 from beampipe.execution.fills import watch_fills
 from beampipe.execution.instructions import name_instructions
+from beampipe.execution.kernels import warm_kernels
 from beampipe.execution.manifest import ChunkKey, DoneChunk, FailedChunk, Manifest, SplitChunk
 from beampipe.execution.output_ties import check_can_travel, check_is_new, materialize
 from beampipe.execution.partials import Partial
@@ -196,6 +197,7 @@ def clear_workbench() -> None:
 def _unpack(context: RunContext) -> tuple[Processor, type | None]:
     try:
         processor, schema = cloudpickle.loads(context.payload)
+        warm_kernels()
     except Exception as error:  # unpickling runs code of any class
         raise ProcessorPickleError(
             "A worker cannot unpack the processor.",

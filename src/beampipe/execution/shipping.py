@@ -13,6 +13,7 @@ from typing import Any
 import cloudpickle
 
 from beampipe.errors import ProcessorPickleError
+from beampipe.execution.kernels import digest_kernel, is_kernel, reduce_kernel
 from beampipe.execution.own_code import is_own_module
 from beampipe.execution.processors import Processor
 
@@ -54,6 +55,10 @@ class _Pickler(cloudpickle.Pickler):  # type: ignore[misc]  # untyped
     def reducer_override(self, obj: Any) -> Any:
         if isinstance(obj, functools._lru_cache_wrapper) and _is_of_user(obj):  # noqa: SLF001
             return _cache_anew, (obj.__wrapped__, obj.cache_parameters())
+        if is_kernel(obj) and _is_of_user(obj.py_func):
+            digest = digest_kernel(obj)
+            if digest:
+                return reduce_kernel(obj, digest)
         if type(obj) is functools.cached_property:
             return _property_anew, (obj.func, obj.attrname)
         return super().reducer_override(obj)
