@@ -31,22 +31,27 @@ class Contestant:
         How the query is written: results of one form are equal bit by bit.
     slow : bool
         Gets fewer files.
+    is_everywhere : bool
+        Whether it takes part on every kind of data, or on narrow files with zlib alone.
     """
 
     label: str
     stand: str
     form: str
     slow: bool = False
+    is_everywhere: bool = True
 
 
 CONTESTANTS = {
     "beampipe": Contestant("Beampipe, LocalCluster(2)", "beampipe", "NanoEvents"),
     "numba": Contestant("Beampipe, numba kernels, LocalCluster(2)", "beampipe", "kernels"),
-    "embedded": Contestant("Beampipe, embedded(2)", "embedded", "NanoEvents"),
+    "embedded": Contestant("Beampipe, embedded(2)", "embedded", "NanoEvents", is_everywhere=False),
     "second": Contestant("Beampipe, second run (column cache)", "second", "NanoEvents"),
     "coffea-dask": Contestant("coffea DaskExecutor(2)", "coffea-dask", "NanoEvents", slow=True),
     "coffea-futures": Contestant("coffea FuturesExecutor(2)", "coffea", "NanoEvents", slow=True),
-    "coffea-iterative": Contestant("coffea IterativeExecutor", "coffea", "NanoEvents", slow=True),
+    "coffea-iterative": Contestant(
+        "coffea IterativeExecutor", "coffea", "NanoEvents", slow=True, is_everywhere=False
+    ),
     "rdataframe": Contestant("RDataFrame MT(2)", "rdataframe", "C++"),
     "loop": Contestant("uproot.iterate by hand, futures(2)", "loop", "loop", slow=True),
     "floor": Contestant("floor: read and decompress, 2 threads", "floor", "none"),

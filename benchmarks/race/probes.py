@@ -6,7 +6,6 @@ python -m benchmarks.race.probes '{"figure": "chunk", ...}'
 import json
 import os
 import pty
-import re
 import select
 import shutil
 import subprocess
@@ -19,6 +18,7 @@ from benchmarks.race.contestants import run_beampipe, run_coffea
 from benchmarks.race.places import EXAMPLES, PROJECT, prepare_imports
 
 GIVE_UP_S = 120
+BLOCKS = "▁▂▃▄▅▆▇█"
 
 
 def time_chunks(question):
@@ -69,7 +69,7 @@ def measure_memory(question):
 
 
 def time_first_partial(question):
-    """Run the command in a terminal, and wait for the first word of processed events."""
+    """Run the command in a terminal, and wait for the first histogram that is drawn."""
     with tempfile.TemporaryDirectory() as folder:
         fileset = Path(folder) / "files.json"
         fileset.write_text(json.dumps({"data": question["paths"]}))
@@ -93,7 +93,8 @@ def watch(command):
         stderr=terminal,
         stdin=subprocess.DEVNULL,
         cwd=PROJECT,
-        env=os.environ | {"COLUMNS": "200", "TERM": "xterm"},  # no word is left out
+        env=os.environ
+        | {"COLUMNS": "200", "TERM": "xterm", "LC_ALL": "C.UTF-8"},  # no word is left out
     )
     os.close(terminal)
     seen = b""
@@ -113,8 +114,8 @@ def watch(command):
 
 
 def has_partial(shown):
-    """Whether the progress display has shown chunks whose results have come back."""
-    return re.search(rb"[1-9]\d*/\d+ chunks", shown) is not None
+    """Whether the progress display has drawn the first histogram."""
+    return any(block.encode() in shown for block in BLOCKS)
 
 
 PROBES = {

@@ -16,8 +16,7 @@ from benchmarks.race.contestants import CONTESTANTS
 from benchmarks.race.files import copy, prepare
 from benchmarks.race.fitting import fit
 from benchmarks.race.judging import UnequalError, judge, measure_distance
-from benchmarks.race.page import write_page
-from benchmarks.race.racing import Race
+from benchmarks.race.racing import Race, takes_part
 from benchmarks.race.records import Records
 
 from beampipe.datasets.samples import make_data
@@ -113,6 +112,13 @@ def test_contestants_alternate_and_another_begins_each_round(bench):
     assert len(records.find(who="beampipe")) == 2 * 3
 
 
+def test_some_take_part_on_one_kind_of_data_only(bench):
+    stands = Answers(floor={})
+    race(bench, stands, names=("embedded", "floor"), rounds=1)
+    assert {who for who, _ in stands.asked} == {"floor"}
+    assert takes_part("embedded", Case("q1", DATA["narrow zlib"]))
+
+
 def test_a_race_goes_on_where_it_was_stopped(bench):
     race(bench, Answers(floor={}), rounds=1)
     stands = Answers(floor={})
@@ -203,13 +209,6 @@ def test_the_floor_refuses_what_does_not_unpack_to_what_it_should():
     floor_module.decompress(memoryview(block), 100)
     with pytest.raises((ValueError, KeyError)):
         floor_module.decompress(memoryview(block), 99)
-
-
-def test_the_page_keeps_what_is_around_the_tables(tmp_path):
-    page = tmp_path / "page.md"
-    page.write_text("a\n<!-- make bench: begin -->\nold\n<!-- make bench: end -->\nz\n")
-    write_page(page, "new")
-    assert page.read_text() == "a\n<!-- make bench: begin -->\nnew\n<!-- make bench: end -->\nz\n"
 
 
 def test_a_copy_is_of_a_whole_file(tmp_path):
