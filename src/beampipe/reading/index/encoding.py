@@ -58,6 +58,7 @@ def encode_index(index: FileIndex) -> bytes:
         "kind": index.kind,
         "entries": index.entries,
         "layout": index.layout,
+        "has_checksums": index.has_checksums,
         "columns": len(table),
         "baskets": len(seeks),
         "patterns": len(lengths),
@@ -123,6 +124,7 @@ def _rebuild(facts: dict[str, Any], reader: _Reader) -> FileIndex:
         layout=facts["layout"],
         boundaries=tuple(boundaries.tolist()),
         table=table,
+        has_checksums=facts["has_checksums"],
     )
 
 

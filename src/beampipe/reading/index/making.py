@@ -7,7 +7,9 @@ from typing import Any
 import numpy as np
 
 from beampipe.reading.boundaries import cluster_boundaries
+from beampipe.reading.faults import MappedReadErrors
 from beampipe.reading.index.model import UNREADABLE, Baskets, BasketTable, FileIndex
+from beampipe.reading.index.pages import gather_pages
 from beampipe.reading.layouts import is_rntuple, layout_key
 from beampipe.reading.trees import OpenTree
 
@@ -33,15 +35,24 @@ def make_index(opened: OpenTree, *, treename: str | None = None) -> FileIndex:
         ``reading-chunk-unreadable``: the tree's description is damaged.
     """
     tree = opened.tree
-    columns = [] if is_rntuple(tree) else [_baskets_of(b) for b in tree.itervalues(recursive=True)]
+    boundaries, has_checksums = cluster_boundaries(opened), False
+    if is_rntuple(tree):
+        with MappedReadErrors(opened, entries=(0, int(tree.num_entries))):
+            columns, has_checksums = gather_pages(tree.ntuple)
+            # Of clusters without entries the boundaries tell nothing.
+            if len(tree.ntuple.cluster_summaries) != len(boundaries) - 1:
+                columns = []
+    else:
+        columns = [_baskets_of(branch) for branch in tree.itervalues(recursive=True)]
     return FileIndex(
         uuid=opened.uuid,
         treename=tree_path(tree) if treename is None else treename,
         kind="RNTuple" if is_rntuple(tree) else "TTree",
         entries=int(tree.num_entries),
         layout=layout_key(opened),
-        boundaries=cluster_boundaries(opened),
+        boundaries=boundaries,
         table=gather_baskets(columns),
+        has_checksums=has_checksums,
     )
 
 

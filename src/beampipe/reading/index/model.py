@@ -124,8 +124,10 @@ class FileIndex:
     boundaries : tuple of int
         Entries at which all columns begin a new basket; see `boundaries.cluster_boundaries`.
     table : BasketTable
-        By position in ``tree.itervalues(recursive=True)``. Of an RNTuple: its pages, by the number
-        of the physical column.
+        By position in ``tree.itervalues(recursive=True)``. Of an RNTuple: of each cluster, one
+        after the other, its pages, by the number of the physical column.
+    has_checksums : bool
+        Whether a page of an RNTuple ends with one.
     """
 
     uuid: str
@@ -135,3 +137,4 @@ class FileIndex:
     layout: str
     boundaries: tuple[int, ...]
     table: BasketTable
+    has_checksums: bool = False

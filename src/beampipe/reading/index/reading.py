@@ -14,8 +14,10 @@ import awkward as ak
 import numpy as np
 
 from beampipe.reading.index.baskets import open_basket
+from beampipe.reading.index.fields import Field
 from beampipe.reading.index.interpreting import Counts, Part, make_column, make_flat
 from beampipe.reading.index.model import Baskets, ByteRange, FileIndex
+from beampipe.reading.index.pages import has_pages, make_field, open_columns, plan_pages
 from beampipe.reading.index.template import Column, LayoutTemplate
 
 GAP_BYTES = 32 * 1024
@@ -75,7 +77,9 @@ def can_read(index: FileIndex, template: LayoutTemplate, name: str) -> bool:
     -------
     bool
     """
-    return _find(index, template, name) is not None
+    return (
+        _find(index, template, name) is not None or _find_field(index, template, name) is not None
+    )
 
 
 def plan_ranges(
@@ -100,7 +104,9 @@ def plan_ranges(
     """
     places: set[ByteRange] = set()
     for name in names:
-        found = _find(index, template, name)
+        field, found = _find_field(index, template, name), _find(index, template, name)
+        if field is not None:
+            places.update(plan_pages(index, field, start, stop))
         if found is None:
             continue
         column, baskets = found
@@ -214,11 +220,13 @@ def decode_column(
     KeyError
         The index cannot read the column, or its bytes were not fetched.
     """
+    decoder, field = _Decoder(index, fetched), _find_field(index, template, name)
+    if field is not None:
+        return decoder.decode_field(field, start, stop)
     found = _find(index, template, name)
     if found is None:
         raise KeyError(name)
     column, baskets = found
-    decoder = _Decoder(index, fetched)
     stop = min(stop, int(baskets.firsts[-1]))
     parts = decoder.open_parts(column, baskets, start, stop)
     with decoder.interpreting():
@@ -232,6 +240,14 @@ class _Decoder:
         self._index = index
         self._fetched = fetched
         self._inner_s = 0.0
+
+    def decode_field(self, field: Field, start: int, stop: int) -> ak.Array:
+        """Make an array of a field of an RNTuple."""
+        began, pieces = time.perf_counter(), self._fetched.pieces
+        columns = open_columns(self._index, field, pieces, start=start, stop=stop)
+        self._fetched.decompress_s += time.perf_counter() - began
+        with self.interpreting():
+            return make_field(self._index, field, columns, start=start, stop=stop)
 
     def open_parts(self, column: Column, baskets: Baskets, start: int, stop: int) -> list[Part]:
         """Open the baskets that hold entries of a range."""
@@ -273,7 +289,14 @@ class _Decoder:
 
 def _find(index: FileIndex, template: LayoutTemplate, name: str) -> tuple[Column, Baskets] | None:
     column = template.find(name)
-    if column is None or index.layout != template.layout:
+    if not isinstance(column, Column) or index.layout != template.layout:
         return None
     baskets = index.table.get(column.position)
     return None if baskets is None else (column, baskets)
+
+
+def _find_field(index: FileIndex, template: LayoutTemplate, name: str) -> Field | None:
+    field = template.find(name)
+    if not isinstance(field, Field) or index.layout != template.layout:
+        return None
+    return field if has_pages(index, field) else None

@@ -14,6 +14,7 @@ from uproot.interpretation.jagged import AsJagged
 from uproot.interpretation.numerical import AsDouble32, AsDtype, AsFloat16
 from uproot.interpretation.strings import AsStrings
 
+from beampipe.reading.index.fields import Field, FieldBook
 from beampipe.reading.layouts import is_rntuple, layout_key
 from beampipe.reading.trees import OpenTree
 
@@ -56,27 +57,33 @@ class LayoutTemplate:
     def __init__(self, opened: OpenTree) -> None:
         self.layout = layout_key(opened)
         self._columns: dict[str, Column | None] = {}
-        if not is_rntuple(opened.tree):
+        self._fields: FieldBook | None = None
+        if is_rntuple(opened.tree):
+            self._fields = FieldBook(opened.tree.ntuple)
+        else:
             self._describe(opened.tree)
 
-    def find(self, name: str) -> Column | None:
+    def find(self, name: str) -> Column | Field | None:
         """Give a column by name.
 
         Parameters
         ----------
         name : str
-            As in ``tree[name]``: a branch's own name or its path, with or without a slash before.
+            As in ``tree[name]``: a branch's own name or its path, with or without a slash before;
+            a field's path, with dots or slashes.
 
         Returns
         -------
-        Column or None
+        Column, Field or None
             None for what uproot has to read.
         """
+        if self._fields is not None:
+            return self._fields.find(name)
         return self._columns.get(name)
 
     @property
     def left_out(self) -> tuple[str, ...]:
-        """Paths of the branches that uproot has to read."""
+        """Names of the branches that uproot has to read."""
         return tuple(name for name, column in self._columns.items() if column is None)
 
     def _describe(self, tree: Any) -> None:
