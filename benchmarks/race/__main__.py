@@ -14,7 +14,7 @@ import sys
 import time
 from pathlib import Path
 
-from benchmarks.race.asking import Stands, make_root_environment
+from benchmarks.race.asking import Stands, has_column_cache, make_root_environment
 from benchmarks.race.cases import all_cases
 from benchmarks.race.contestants import CONTESTANTS
 from benchmarks.race.figures import FIGURES
@@ -73,6 +73,9 @@ def main():
     if missing:
         say(f"RDataFrame takes no part: ROOT cannot be installed ({missing})")
         names.remove("rdataframe")
+    if "second" in names and not has_column_cache():
+        say("no second run: there is no column cache")
+        names.remove("second")
     rounds = 1 if arguments.quick else arguments.rounds
     began = time.monotonic()
     try:

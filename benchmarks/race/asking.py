@@ -7,6 +7,8 @@ import sys
 
 from benchmarks.race.places import BENCH, PROJECT, ROOT_ENVIRONMENT, environment
 
+from beampipe.settings import KEYS
+
 RDATAFRAME = PROJECT / "benchmarks" / "race" / "rdataframe.py"
 
 
@@ -108,7 +110,7 @@ class Stands:
         variables = environment()
         if stand == "rdataframe":
             del variables["PYTHONPATH"]
-        return variables | STAND_SETTINGS.get(stand, {})
+        return variables | stand_settings(stand)
 
     def close(self, stand):
         """End one stand, so that the next question meets a cold one."""
@@ -118,5 +120,16 @@ class Stands:
             process.wait()
 
 
-# The column cache belongs to the second run alone; all others read the files.
-STAND_SETTINGS = {}
+COLUMN_CACHE = "column_cache"
+"""The setting of the cache that makes second runs quick; all others read the files."""
+
+
+def has_column_cache():
+    return COLUMN_CACHE in KEYS
+
+
+def stand_settings(stand):
+    """Variables of one stand: the column cache belongs to the second run alone."""
+    if not has_column_cache() or stand == "second":
+        return {}
+    return {f"BEAMPIPE_{COLUMN_CACHE.upper()}": "0"}

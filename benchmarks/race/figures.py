@@ -9,7 +9,7 @@ import subprocess
 import sys
 import time
 
-from benchmarks.race.asking import StandError, Stands
+from benchmarks.race.asking import StandError, Stands, stand_settings
 from benchmarks.race.cases import DATA, Data
 from benchmarks.race.contestants import CONTESTANTS
 from benchmarks.race.files import prepare, read_through
@@ -75,7 +75,7 @@ def ask_probe(records, rounds, say, question):
             stderr=(BENCH / "stands.log").open("a"),
             text=True,
             cwd=PROJECT,
-            env=environment(),
+            env=environment() | stand_settings("probe"),
             check=False,
         )
         if done.returncode:

@@ -41,7 +41,7 @@ def describe_machine():
     packages = ("awkward", "coffea", "distributed", "numba", "uproot")
     versions = ", ".join(f"{name} {importlib.metadata.version(name)}" for name in packages)
     root = list(ROOT_ENVIRONMENT.glob("lib/python*/site-packages/root-*.dist-info"))
-    versions += f", ROOT {root[0].name.split('-')[1].removesuffix('.dist')}" if root else ""
+    versions += f", root {root[0].name.split('-')[1].removesuffix('.dist')} (wheel)" if root else ""
     commit = subprocess.run(
         ["git", "describe", "--always", "--dirty"],  # noqa: S607  the one on PATH
         cwd=PROJECT,
@@ -83,7 +83,8 @@ def render_fixed(cases, fits, records):
     """Fixed cost of a warm run (median over the cases), and the whole first run of a process."""
     rows = []
     for who, contestant in CONTESTANTS.items():
-        fixed = [fits[case, who].fixed_s for case in cases if fits[case, who]]
+        # Where runs are short the line may cross the axis below zero, which means nothing.
+        fixed = [max(fits[case, who].fixed_s, 0.0) for case in cases if fits[case, who]]
         cold = [row["seconds"] for row in records.find(figure="cold start", who=who)]
         cells = [f"{statistics.median(values):.2f}" if values else "" for values in (fixed, cold)]
         if any(cells):

@@ -8,6 +8,7 @@ import zlib
 
 import pytest
 import uproot
+from benchmarks.race import asking
 from benchmarks.race import floor as floor_module
 from benchmarks.race.__main__ import choose_cases
 from benchmarks.race.asking import StandError
@@ -216,6 +217,12 @@ def test_a_copy_is_of_a_whole_file(tmp_path):
     copy(original, tmp_path / "copy.root", 1)
     assert (tmp_path / "copy.root").stat().st_size == original.stat().st_size
     assert not list(tmp_path.glob("*.part"))
+
+
+def test_the_column_cache_is_for_the_second_run_alone(monkeypatch):
+    monkeypatch.setattr(asking, "KEYS", (*asking.KEYS, asking.COLUMN_CACHE))
+    assert asking.stand_settings("second") == {}
+    assert asking.stand_settings("beampipe") == {"BEAMPIPE_COLUMN_CACHE": "0"}
 
 
 def test_every_contestant_has_a_stand_of_its_name_or_is_in_another():
