@@ -49,6 +49,14 @@ def test_what_cannot_be_drawn_does_not_hide_what_can():
     assert sketch_output(output).name == "mass"
 
 
+def test_a_histogram_that_refuses_costs_nothing_but_the_picture():
+    class Shy(hist.Hist):
+        def values(self, *, flow=False):
+            raise ValueError(f"not now, {flow}")
+
+    assert sketch_output({"m": Shy(hist.axis.Regular(5, 0, 1))}) is None
+
+
 def test_the_value_is_left_as_it_is():
     histogram = mass().fill(np.linspace(0, 120, 1000))
     before = histogram.copy()

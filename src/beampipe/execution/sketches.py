@@ -7,6 +7,7 @@ and done again is in it twice.
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -20,6 +21,11 @@ _MOST_GROUPS = 24
 # Adding up the other axes of anything larger takes longer than a glance is worth.
 _MOST_BINS = 1_000_000
 _DEEPEST = 4
+# A class of the user's may do anything; for want of a picture no bundle is lost.
+_TROUBLE = (
+    *(ArithmeticError, AttributeError, LookupError, MemoryError),
+    *(RuntimeError, TypeError, ValueError),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,10 +58,11 @@ class Sketch:
 
 def sketch_output(output: Any) -> Sketch | None:
     """Sketch the first histogram in an output that is one of counts along a fixed axis."""
-    for name, histogram in _walk(output):
-        axis = _find_axis(histogram)
-        if axis is not None:
-            return Sketch(name, _count_along(histogram, axis))
+    with contextlib.suppress(*_TROUBLE):
+        for name, histogram in _walk(output):
+            axis = _find_axis(histogram)
+            if axis is not None:
+                return Sketch(name, _count_along(histogram, axis))
     return None
 
 
