@@ -94,7 +94,7 @@ class MadeUpReader:
 
     made = ()
 
-    def __init__(self, schema):
+    def __init__(self, schema, *, shelf=None):  # noqa: ARG002
         if schema == "broken":
             raise SchemaError("no such schema")
         self.given, self.is_closed = [], False
@@ -554,7 +554,7 @@ def test_a_thread_that_ends_closes_its_trees(monkeypatch):
     closed = []
 
     class Reader:
-        def __init__(self, schema):
+        def __init__(self, schema, *, shelf=None):  # noqa: ARG002
             self.schema = schema
 
         def close(self):

@@ -32,6 +32,7 @@ from beampipe.execution.output_ties import check_can_travel, check_is_new, mater
 from beampipe.execution.partials import Partial
 from beampipe.execution.retries import POLICY
 from beampipe.execution.undeclared import watch_opens
+from beampipe.execution.worker_shelf import worker_shelf
 from beampipe.reading.index.store import StorePlace
 
 if TYPE_CHECKING:
@@ -179,7 +180,7 @@ def _workbench(context: RunContext) -> _Workbench:
 
     tune_allocator()
     _, schema = _unpack(context)
-    reader = Reader(schema)
+    reader = Reader(schema, shelf=worker_shelf())
     bench = _Workbench(context.digest, reader)
     weakref.finalize(bench, reader.close)  # a worker's thread may end, and its trees with it
     _LOCAL.bench = bench

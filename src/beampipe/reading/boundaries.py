@@ -22,6 +22,9 @@ def cluster_boundaries(opened: OpenTree) -> tuple[int, ...]:
         Sorted, with 0 and the number of entries. Worked out once per open tree, from the file
         alone.
     """
+    if opened.index is not None:
+        indexed: tuple[int, ...] = opened.index.boundaries
+        return indexed
     if "boundaries" not in opened.cache:
         tree = opened.tree
         entries = int(tree.num_entries)

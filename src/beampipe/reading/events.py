@@ -46,7 +46,7 @@ class ChunkMapping(UprootSourceMapping):  # type: ignore[misc]  # coffea ships n
             loader.start,
             loader.stop,
             cache={},
-            file_handle=opened.tree.file,
+            file_handle=opened.directory.file,
             use_ak_forth=True,
             virtual=True,
         )
@@ -237,7 +237,7 @@ class NanoEventsBuilder:
         key = (layout_key(opened), metadata.get("dataset"))
         kept = self._schemas.get(key, lambda: self._make_schema(opened, metadata))
         mapping = ChunkMapping(loader, opened)
-        partition = (opened.uuid, opened.tree.object_path, f"{loader.start}-{loader.stop}")
+        partition = (opened.uuid, opened.file.treename, f"{loader.start}-{loader.stop}")
         narrow = kept.narrowing if kept.narrowing.is_ready and not whole else None
         factory = _ChunkFactory(_with(kept, metadata), mapping, tuple_to_key(partition), narrow)
         with paused_collector():
@@ -258,7 +258,7 @@ class NanoEventsBuilder:
         return _KeptSchema(schema, added, Narrowing(ak.forms.from_dict(schema.form)))
 
     def _base_form(self, opened: OpenTree) -> dict[str, Any]:
-        tree, whole = opened.tree, (0, int(opened.tree.num_entries))
+        tree, whole = opened.tree, (0, opened.file.entries)
         with (
             _quietly(f"columns of {opened.url}"),
             paused_collector(),

@@ -23,6 +23,8 @@ def layout_key(opened: OpenTree) -> str:
     -------
     str
     """
+    if opened.index is not None:
+        return str(opened.index.layout)
     if "layout" not in opened.cache:
         opened.cache["layout"] = _key(opened)
     return str(opened.cache["layout"])

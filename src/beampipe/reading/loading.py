@@ -5,13 +5,16 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager, suppress
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from beampipe.datasets.urls import show_url
 from beampipe.errors import ChunkClosedError, ChunkUnreadableError, FileChangedError
 from beampipe.reading.faults import MappedReadErrors
 from beampipe.reading.layouts import is_rntuple
 from beampipe.reading.trees import OpenTree
+
+if TYPE_CHECKING:
+    from beampipe.reading.indexed import IndexedColumns
 
 
 class ColumnLoader:
@@ -28,6 +31,10 @@ class ColumnLoader:
         Entry range.
     on_read : callable, optional
         Told the name of every column before it is read.
+    indexed : IndexedColumns, optional
+        Reads columns through the file's index; all others are uproot's to read.
+    on_wrong_index : callable, optional
+        Called when the index has told of bytes that are not there.
 
     Attributes
     ----------
@@ -44,6 +51,8 @@ class ColumnLoader:
         stop: int,
         *,
         on_read: Callable[[str], None] | None = None,
+        indexed: IndexedColumns | None = None,
+        on_wrong_index: Callable[[], None] = lambda: None,
     ) -> None:
         self.opened: OpenTree | None = opened
         self.start = start
@@ -51,9 +60,11 @@ class ColumnLoader:
         self.bytes_read = 0
         self.read_s = 0.0
         self._columns: dict[str, Any] = {}
-        self._fetched: dict[str, Any] = {}
         self._touched: set[str] = set()
         self._on_read = on_read
+        self._indexed = indexed
+        self._on_wrong_index = on_wrong_index
+        self._counts = {"columns_indexed": 0, "columns_uproot": 0}
 
     @property
     def entries(self) -> tuple[int, int]:
@@ -96,8 +107,7 @@ class ColumnLoader:
         if self._on_read is not None:
             self._on_read(name)
         with self._accounted(opened), MappedReadErrors(opened, entries=self.entries, column=name):
-            array = self._fetched.pop(name, None)
-            array = self._read(opened.tree[name]) if array is None else array
+            array = self._read(opened, name)
             column = array if finish is None else finish(array)
         if opened.was_rewritten():
             opened.is_suspect = True
@@ -111,25 +121,24 @@ class ColumnLoader:
         return column
 
     def fetch(self, names: Collection[str]) -> None:
-        """Read columns of a tree of plain branches together, in the hope that they are wanted.
+        """Fetch the bytes of columns together, in the hope that they are wanted.
 
         They count as touched only when they are asked for. A failure is left to be met again by
         whoever asks for the column, if anybody does.
         """
-        opened = self.opened
-        if opened is None or self.start == self.stop:
+        if self.opened is None or self._indexed is None or self.start == self.stop:
             return
         with (
             suppress(ChunkUnreadableError),
-            self._accounted(opened),
-            MappedReadErrors(opened, entries=self.entries),
+            self._accounted(self.opened),
+            MappedReadErrors(self.opened, entries=self.entries),
         ):
-            self._fetched = opened.tree.arrays(
-                filter_branch=lambda branch: branch.name in names,
-                entry_start=self.start,
-                entry_stop=self.stop,
-                how=dict,
-            )
+            self._indexed.fetch(names)
+
+    def metrics(self) -> dict[str, float]:
+        """Give the time spent on each stage so far [s], and how many columns were read how."""
+        stages = {} if self._indexed is None else self._indexed.metrics()
+        return stages | self._counts
 
     def confirm(self) -> None:
         """Make sure that what was read is of the file that was planned; see `OpenTree.confirm`."""
@@ -139,15 +148,28 @@ class ColumnLoader:
 
     def has(self, name: str) -> bool:
         """Tell whether the tree has such a column."""
-        return name in self._open_tree(name).tree
+        opened = self._open_tree(name)
+        return (self._indexed is not None and self._indexed.has(name)) or name in opened.tree
 
     def close(self) -> None:
         """Let go of the columns and of the tree."""
         self._columns.clear()
-        self._fetched.clear()
-        self.opened = None
+        self._indexed = self.opened = None
 
-    def _read(self, branch: Any) -> Any:
+    def _read(self, opened: OpenTree, name: str) -> Any:
+        if self._indexed is not None and self._indexed.has(name):
+            from beampipe.reading.index.codecs import BrokenBytesError
+
+            try:
+                array = self._indexed.read(name)
+            except BrokenBytesError:
+                # The file is broken, and uproot says how; or the index is, and uproot reads it.
+                self._on_wrong_index()
+            else:
+                self._counts["columns_indexed"] += 1
+                return array
+        self._counts["columns_uproot"] += 1
+        branch = opened.tree[name]
         if self.start == self.stop:
             return empty_column(branch)
         return branch.array(entry_start=self.start, entry_stop=self.stop)

@@ -16,6 +16,7 @@ from beampipe.reading.boundaries import cluster_boundaries
 from beampipe.reading.built import BuiltEvents, LeftOutError
 from beampipe.reading.columns import known_columns
 from beampipe.reading.faults import find_read_error
+from beampipe.reading.indexes import Indexes
 from beampipe.reading.loading import ColumnLoader
 from beampipe.reading.schemas import resolve_schema
 from beampipe.reading.trees import OpenTree, TreePool
@@ -23,6 +24,7 @@ from beampipe.reading.trees import OpenTree, TreePool
 if TYPE_CHECKING:
     from beampipe.reading.branches import BranchesBuilder
     from beampipe.reading.events import NanoEventsBuilder
+    from beampipe.reading.index.shelf import Shelf
 
 Output = TypeVar("Output")
 _MOST_NARROW = 8  # tries, before nothing is left out
@@ -159,13 +161,17 @@ class ChunkEvents:
         Returns
         -------
         dict of str to float
-            ``open_s`` and ``read_s`` [s], ``bytes_read`` asked of the storage, and how often the
-            events were built with all columns and the processor was called again.
+            ``open_s`` and ``read_s`` [s], of the latter where known ``fetch_s``,
+            ``decompress_s`` and ``interpret_s`` [s]; ``bytes_read`` asked of the storage;
+            ``columns_indexed`` and ``columns_uproot``, read through the index or by uproot
+            itself; ``chunks_full_form`` and ``chunks_again``: how often the events were built
+            with all columns, and the processor was called again.
         """
         return {
             "open_s": self.open_s,
             "read_s": self.read_s(),
             "bytes_read": self._opening.n_bytes + self._loader.bytes_read,
+            **self._loader.metrics(),
             **self._counts,
         }
 
@@ -215,6 +221,8 @@ class Reader:
         Trees kept open.
     uproot_options : mapping, optional
         Passed to ``uproot.open``.
+    shelf : Shelf, optional
+        Indexes of files that are known, where new ones are put; one of its own by default.
     """
 
     def __init__(
@@ -223,8 +231,12 @@ class Reader:
         *,
         max_open: int = 4,
         uproot_options: Mapping[str, Any] | None = None,
+        shelf: Shelf | None = None,
     ) -> None:
-        self._pool = TreePool(max_open=max_open, uproot_options=uproot_options)
+        self._indexes = Indexes(shelf)
+        self._pool = TreePool(
+            max_open=max_open, uproot_options=uproot_options, find_index=self._indexes.find
+        )
         self._learned = LearnedColumns()
         self._builder = _builder_for(resolve_schema(schema))
 
@@ -268,13 +280,21 @@ class Reader:
         """
         began = time.perf_counter()
         opened = self._pool.get(chunk.plan.file, avoid=frozenset(avoid))
+        self._indexes.make(opened)
         bytes_before = opened.requested_bytes if opened.chunks_served else 0
         opened.chunks_served += 1
         needs_borders = chunk.plan.n_chunks > 1 and chunk.plan.steps is None
         whole = chunk_range(chunk, cluster_boundaries(opened) if needs_borders else None)
         start, stop = _cut(whole, *piece)
         dataset = chunk.plan.file.dataset
-        loader = ColumnLoader(opened, start, stop, on_read=on_read)
+        loader = ColumnLoader(
+            opened,
+            start,
+            stop,
+            on_read=on_read,
+            indexed=self._indexes.columns(opened, (start, stop)),
+            on_wrong_index=partial(self._indexes.forget, opened),
+        )
         about = _describe(chunk, opened, start, stop) | dict(metadata)
         self._learned.fetch(opened, dataset, loader)
         opening = Opening(

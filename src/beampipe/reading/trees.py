@@ -7,7 +7,7 @@ import os
 import time
 import uuid
 from collections import OrderedDict
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -42,11 +42,14 @@ class Stamp(NamedTuple):
 
 @dataclass(slots=True, eq=False)
 class OpenTree:
-    """A tree, the file it lies in, and how it was when it was opened.
+    """A file that is open, the tree in it, and how it was when it was opened.
 
     Attributes
     ----------
-    tree : uproot TTree or RNTuple
+    directory : uproot.ReadOnlyDirectory
+        The file's root.
+    file : FileEntry
+        As it was planned.
     url : str
         The replica that was opened.
     uuid : str
@@ -55,6 +58,8 @@ class OpenTree:
         Of a local file; None for a remote one.
     checked_at : float
         When the file was last known to be the planned one [s, monotonic].
+    index : FileIndex or None
+        Where its columns lie, if that is known; then the tree may never have to be parsed.
     is_suspect : bool
         A read failed: the tree is opened again before it is used again.
     chunks_served : int
@@ -65,15 +70,43 @@ class OpenTree:
         What is worked out once per open tree.
     """
 
-    tree: Any
+    directory: Any
+    file: FileEntry
     url: str
     uuid: str
     stamp: Stamp | None
     checked_at: float
+    index: Any = None
     is_suspect: bool = False
     chunks_served: int = 0
     confirmed_bytes: int = 0
     cache: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def tree(self) -> Any:
+        """Uproot's TTree or RNTuple, parsed when it is first asked for.
+
+        Raises
+        ------
+        DatasetError
+            The tree cannot be read.
+        FileChangedError
+            ``reading-file-changed``: it has not the entries that were planned.
+        """
+        if "tree" not in self.cache:
+            with MappedFileErrors(self.url), paused_collector():
+                tree = find_tree(self.directory, self.file.treename, url=self.url).key.get()
+            entries = int(tree.num_entries)
+            if entries != self.file.entries:
+                planned = self.file.entries
+                raise _changed(self.url, f"its tree has {entries} entries, planned were {planned}")
+            self.cache["tree"] = tree
+        return self.cache["tree"]
+
+    @property
+    def source(self) -> Any:
+        """Uproot's source of the file's bytes."""
+        return self.directory.file.source
 
     @property
     def is_local(self) -> bool:
@@ -83,7 +116,7 @@ class OpenTree:
     @property
     def requested_bytes(self) -> int:
         """Bytes asked of the storage since the file was opened."""
-        return int(self.tree.file.source.num_requested_bytes)
+        return int(self.source.num_requested_bytes)
 
     def was_rewritten(self) -> bool:
         """Tell whether the local file was changed in place.
@@ -112,10 +145,10 @@ class OpenTree:
         if self.is_local or self.requested_bytes == self.confirmed_bytes:
             return
         was_suspect, self.is_suspect = self.is_suspect, True
-        begin = _UUID_AT[self.tree.file.fVersion >= BIG_FILE_VERSION]
+        begin = _UUID_AT[self.directory.file.fVersion >= BIG_FILE_VERSION]
         stop = begin + 16
         with MappedFileErrors(self.url):
-            header = bytes(self.tree.file.source.chunk(0, stop).raw_data)
+            header = bytes(self.source.chunk(0, stop).raw_data)
         if header[begin:] != uuid.UUID(self.uuid).bytes:
             raise _changed(self.url, "its header was another one after a chunk was read")
         self.is_suspect = was_suspect
@@ -124,7 +157,7 @@ class OpenTree:
     def close(self) -> None:
         """Close the file."""
         self.cache.clear()
-        self.tree.file.close()
+        self.directory.file.close()
 
 
 class TreePool:
@@ -136,6 +169,8 @@ class TreePool:
         Trees kept open.
     uproot_options : mapping, optional
         Passed to ``uproot.open``.
+    find_index : callable, optional
+        Gives the index of a file by its uuid and tree, or None.
 
     Notes
     -----
@@ -143,9 +178,14 @@ class TreePool:
     """
 
     def __init__(
-        self, *, max_open: int = 4, uproot_options: Mapping[str, Any] | None = None
+        self,
+        *,
+        max_open: int = 4,
+        uproot_options: Mapping[str, Any] | None = None,
+        find_index: Callable[[str, str], Any] = lambda *_: None,
     ) -> None:
         self._max_open = max(1, max_open)
+        self._find_index = find_index
         self._options = dict(uproot_options or {})
         self._open: OrderedDict[tuple[str, str], OpenTree] = OrderedDict()
 
@@ -237,12 +277,16 @@ class TreePool:
             # A size costs nothing here and a request elsewhere; there the missing basket tells.
             if stamp is not None and directory.file.fEND > stamp.size_bytes:
                 raise truncated_error(url, size=stamp.size_bytes, end=directory.file.fEND)
-            tree = find_tree(directory, file.treename, url=url).key.get()
-            entries = int(tree.num_entries)
-            if entries != file.entries:
-                raise _changed(url, f"its tree has {entries} entries, planned were {file.entries}")
             undo.pop_all()
-        return OpenTree(tree, url, found, stamp, time.monotonic())
+            opened = OpenTree(directory, file, url, found, stamp, time.monotonic())
+            undo.callback(opened.close)
+            index = self._find_index(file.uuid, file.treename)
+            if index is not None and index.entries == file.entries:
+                opened.index = index
+            else:
+                _ = opened.tree  # what is wrong with it comes out here
+            undo.pop_all()
+        return opened
 
 
 @contextmanager

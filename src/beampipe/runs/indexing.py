@@ -202,7 +202,7 @@ def index_file(entry: FileEntry, store: IndexStore) -> IndexedFile:
     try:
         opened = pool.get(entry)
         with MappedReadErrors(opened, entries=(0, entry.entries)):
-            index = make_index(opened)
+            index = make_index(opened, treename=entry.treename)
         read_bytes = opened.requested_bytes
     except BeampipeError as error:
         return IndexedFile(entry, error=error)

@@ -1,0 +1,93 @@
+"""The columns of one chunk that are read through the file's index."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Collection
+from typing import Any
+
+from beampipe.reading.index.model import FileIndex
+from beampipe.reading.index.reading import (
+    GAP_BYTES,
+    FetchedBytes,
+    can_read,
+    decode_column,
+    fetch_ranges,
+    plan_ranges,
+)
+from beampipe.reading.index.template import LayoutTemplate
+from beampipe.reading.trees import OpenTree
+
+_REMOTE_GAP_BYTES = 256 * 1024  # a request costs more there than these bytes
+
+
+class IndexedColumns:
+    """Reads columns of an entry range through the index of their file.
+
+    Parameters
+    ----------
+    opened : OpenTree
+        With its index.
+    template : LayoutTemplate
+        Of the index's layout.
+    entries : (int, int)
+        Entry range.
+    """
+
+    def __init__(
+        self, opened: OpenTree, index: FileIndex, template: LayoutTemplate, entries: tuple[int, int]
+    ) -> None:
+        self._opened = opened
+        self._index = index
+        self._template = template
+        self._start, self._stop = entries
+        self._fetched = FetchedBytes()
+        self._fetch_s = 0.0
+
+    def has(self, name: str) -> bool:
+        """Tell whether a column can be read through the index."""
+        return can_read(self._index, self._template, name)
+
+    def fetch(self, names: Collection[str]) -> None:
+        """Fetch the bytes of columns together.
+
+        Raises
+        ------
+        OSError
+            The storage gave an error, or fewer bytes.
+        """
+        began = time.perf_counter()
+        ranges = plan_ranges(self._index, self._template, names, start=self._start, stop=self._stop)
+        missing = [place for place in ranges if place not in self._fetched.pieces]
+        if missing:
+            gap_bytes = GAP_BYTES if self._opened.is_local else _REMOTE_GAP_BYTES
+            self._fetched.add(fetch_ranges(self._opened.source, missing, gap_bytes=gap_bytes))
+        self._fetch_s += time.perf_counter() - began
+
+    def read(self, name: str) -> Any:
+        """Give a column; what was not fetched before is fetched now.
+
+        Raises
+        ------
+        OSError
+            The storage gave an error, or fewer bytes.
+        BrokenBytesError
+            The bytes are not what they should be: they, or the index, are wrong.
+        """
+        self.fetch((name,))
+        return decode_column(
+            self._index,
+            self._template,
+            self._fetched,
+            name=name,
+            start=self._start,
+            stop=self._stop,
+        )
+
+    def metrics(self) -> dict[str, float]:
+        """Give the time spent on each stage so far [s]."""
+        return {
+            "fetch_s": self._fetch_s,
+            "decompress_s": self._fetched.decompress_s,
+            "interpret_s": self._fetched.interpret_s,
+        }

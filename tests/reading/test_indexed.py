@@ -1,0 +1,39 @@
+import awkward as ak
+import pytest
+
+from beampipe.reading.index.making import make_index
+from beampipe.reading.index.template import LayoutTemplate
+from beampipe.reading.indexed import IndexedColumns
+from beampipe.reading.trees import TreePool
+
+
+@pytest.fixture
+def opened(write_events, entry_of):
+    pool = TreePool()
+    yield pool.get(entry_of(write_events()))
+    pool.close()
+
+
+@pytest.fixture
+def columns(opened):
+    return IndexedColumns(opened, make_index(opened), LayoutTemplate(opened), (50, 170))
+
+
+def test_columns_are_those_that_uproot_reads(opened, columns):
+    for name in ("event", "genWeight", "Muon_pt", "nMuon"):
+        assert columns.has(name)
+        due = opened.tree[name].array(entry_start=50, entry_stop=170)
+        assert ak.array_equal(columns.read(name), due)
+
+
+def test_what_was_fetched_is_not_fetched_again(opened, columns):
+    columns.fetch(("Muon_pt", "event"))
+    requested = opened.requested_bytes
+    columns.read("Muon_pt")
+    columns.read("event")
+    assert opened.requested_bytes == requested
+    assert all(spent > 0 for spent in columns.metrics().values())
+
+
+def test_a_column_that_is_not_there_is_not_claimed(columns):
+    assert not columns.has("nothing")
