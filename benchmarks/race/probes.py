@@ -97,20 +97,23 @@ def watch(command):
         | {"COLUMNS": "200", "TERM": "xterm", "LC_ALL": "C.UTF-8"},  # no word is left out
     )
     os.close(terminal)
-    seen = b""
+    seen, found = b"", None
     try:
+        # To its end: a command whose terminal nobody reads stands still.
         while time.perf_counter() - began < GIVE_UP_S:
             if select.select([main], [], [], 0.05)[0]:
                 try:
                     seen += os.read(main, 65536)
                 except OSError:  # the command has ended
                     break
-                if has_partial(seen):
-                    return time.perf_counter() - began
+                if found is None and has_partial(seen):
+                    found = time.perf_counter() - began
     finally:
+        os.close(main)  # it ends on this, if it has not yet
         process.wait()
-        os.close(main)
-    raise RuntimeError(f"no partial result was shown: {seen[-500:]!r}")
+    if found is None:
+        raise RuntimeError(f"no partial result was shown: {seen[-500:]!r}")
+    return found
 
 
 def has_partial(shown):

@@ -98,5 +98,7 @@ def test_a_partial_is_there_when_a_histogram_is_drawn():
 def test_the_clock_stops_when_the_terminal_shows_it():
     shows = [sys.executable, "-c", "print('starting'); print('mass ▁▂')"]
     assert watch(shows) > 0
+    # More than a terminal holds: the rest must be read, too.
+    assert watch([sys.executable, "-c", "print('mass ▁▂'); print('x' * 1_000_000)"]) > 0
     with pytest.raises(RuntimeError):
         watch([sys.executable, "-c", f"print({os.getpid()})"])
