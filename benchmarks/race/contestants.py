@@ -71,7 +71,7 @@ def run_beampipe(processor, paths, **options):
             fresh=True,
             progress=False,
             **options,
-        ).output
+        )
 
 
 @contextlib.contextmanager

@@ -33,6 +33,9 @@ def render(records, results):
         if any(fits[case, who] for case in cases):
             parts += [f"### Rate over {label}", render_ratios(cases, fits, who)]
     parts += ["### What is paid once [s]", render_fixed(cases, fits, records)]
+    for who in ("beampipe", "numba"):
+        parts += [f"### Where the time of workers goes: {CONTESTANTS[who].label}"]
+        parts += [render_stages(cases, records, who)]
     parts += list(render_errors(records))
     return "\n\n".join(parts)
 
@@ -90,6 +93,29 @@ def render_fixed(cases, fits, records):
         if any(cells):
             rows.append([contestant.label, *cells])
     return make_table(["", "fixed cost of a warm run", "cold start to the first result"], rows)
+
+
+def render_stages(cases, records, who):
+    """Shares of the workers' time at the larger size, medians of what each round took."""
+    rows, names = [], []
+    for case in cases:
+        found = [row for row in records.find(case=case, who=who) if row.get("stages")]
+        counted = [row for row in found if row["round"] > 0]
+        largest = [row for row in counted if row["files"] == max(r["files"] for r in counted)]
+        if not largest:
+            continue
+        stages = list(dict.fromkeys(name for row in largest for name in row["stages"]))
+        names += [name for name in stages if name not in names]
+        middle = {
+            name: statistics.median(row["stages"].get(name, 0.0) for row in largest)
+            for name in stages
+        }
+        total = sum(middle.values()) or 1.0
+        rows.append((case, {name: seconds / total for name, seconds in middle.items()}))
+    cells = [
+        [case, *(f"{100 * shares.get(name, 0):.0f} %" for name in names)] for case, shares in rows
+    ]
+    return make_table(["", *names], cells) if rows else "Not measured."
 
 
 def render_errors(records):

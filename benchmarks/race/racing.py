@@ -75,7 +75,8 @@ class Race:
             return
         events = len(paths) * case.data.events
         self.say(f"  round {number}  {name:18} {len(paths):3} files {answer['seconds']:8.3f} s")
-        self.records.add(**known, events=events, seconds=answer["seconds"], apart=apart)
+        measured = {"seconds": answer["seconds"], "stages": answer.get("stages", {})}
+        self.records.add(**known, events=events, **measured, apart=apart)
 
     def _check(self, case, contestant, n_files, counts):
         """Compare with the first result of that form, and with the first of all."""

@@ -33,9 +33,13 @@ def ask(runner, question):
     began = time.perf_counter()
     output = runner(question["query"], question["paths"])
     seconds = time.perf_counter() - began
+    stages = {}
     if isinstance(output, tuple):  # it took the time itself
         seconds, output = output
-    return {"seconds": seconds, "counts": read_counts(output)}
+    elif hasattr(output, "timing"):
+        stages = {stage.name: stage.seconds for stage in output.timing.workers}
+        output = output.output
+    return {"seconds": seconds, "counts": read_counts(output), "stages": stages}
 
 
 def read_counts(output):
