@@ -97,7 +97,7 @@ def make_flat(interpretation: AsDtype, parts: list[Part]) -> npt.NDArray[Any]:
 def _make_jagged(interpretation: AsJagged, parts: list[Part]) -> ak.Array:
     """Make lists: first all offsets [bytes], checked together, then the content in one pass."""
     content = interpretation.content
-    offsets = np.zeros(sum(part.stop - part.start for part in parts) + 1, dtype=np.int64)
+    offsets = np.empty(sum(part.stop - part.start for part in parts) + 1, dtype=np.int64)
     pieces, at, end = [], 0, 0
     for part in parts:
         mine = offsets[at : at + part.stop - part.start + 1]
@@ -181,12 +181,12 @@ def _cut_headers(
 def _count_items(offsets: npt.NDArray[np.int64], itemsize: int) -> int:
     """Turn offsets in bytes into offsets in items, in place; give how many items there are."""
     if itemsize & (itemsize - 1):
-        rest = offsets % itemsize
+        is_whole = not (offsets % itemsize).any()
         offsets //= itemsize
     else:
-        rest = offsets & (itemsize - 1)
+        is_whole = not int(np.bitwise_or.reduce(offsets)) & (itemsize - 1)
         offsets >>= itemsize.bit_length() - 1
-    if rest.any():
+    if not is_whole:
         raise BrokenBytesError(f"lists whose bytes are not a multiple of {itemsize}")
     return int(offsets[-1])
 

@@ -173,7 +173,8 @@ def _open_column(
     pages_of = [_pages(index, cluster, column) for cluster in clusters]
     begin = 1 if column.is_offset else 0
     total = begin + sum(int(pages.firsts[-1]) for pages in pages_of)
-    elements = np.zeros(total, dtype=column.dtype)
+    elements = np.empty(total, dtype=column.dtype)
+    elements[:begin] = 0
     for pages in pages_of:
         end = begin + int(pages.firsts[-1])
         for place, first, last in pages.places(range(len(pages.seeks))):

@@ -89,23 +89,18 @@ class LayoutTemplate:
     def _describe(self, tree: Any) -> None:
         branches = list(tree.iteritems(recursive=True, full_paths=True))
         positions = {id(branch): position for position, (_, branch) in enumerate(branches)}
-        counters = {
-            positions[id(counter)]: counter
-            for _, branch in branches
-            if (counter := branch.count_branch) is not None and id(counter) in positions
-        }
-        counts = {
-            position: Column(branches[position][0], position, counter.interpretation)
-            for position, counter in counters.items()
-            if _counts_lists(_interpretation_of(counter))
-        }
+        counted_by = [branch.count_branch for _, branch in branches]
+        places = [positions.get(id(counter), -1) for counter in counted_by]
+        counts: dict[int, Column] = {}
+        for position in sorted({place for place in places if place >= 0}):
+            path, counter = branches[position]
+            interpretation = _interpretation_of(counter)
+            if _counts_lists(interpretation):
+                counts[position] = Column(path, position, interpretation)
         for position, (path, branch) in enumerate(branches):
-            counter = branch.count_branch
-            column = None
-            interpretation = _interpretation_of(branch)
+            interpretation, column = _interpretation_of(branch), None
             if can_interpret(interpretation):
-                count = None if counter is None else counts.get(positions.get(id(counter), -1))
-                column = Column(path, position, interpretation, count)
+                column = Column(path, position, interpretation, counts.get(places[position]))
             for name in (path, f"/{path}", branch.name):
                 if _names(tree, name, branch):
                     self._columns[name] = column
