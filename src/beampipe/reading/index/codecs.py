@@ -103,7 +103,7 @@ def _lz4(packed: memoryview, length: int) -> Any:
         raise BrokenBytesError("lz4: the checksum does not agree")
     content: Any = np.empty(length, dtype=np.uint8)
     try:
-        filled = cramjam.lz4.decompress_block_into(block, content)
+        filled = cramjam.lz4.decompress_block_into(block, content, output_len=length)
     except _CramjamError as error:
         raise BrokenBytesError(f"lz4: {error}") from error
     return content[:filled]
