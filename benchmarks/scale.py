@@ -45,6 +45,10 @@ CHUNKS_PER_FILE = 25
 POINTS = (10, 100, 1_000, 10_000)
 
 
+# On a machine that does other things as well, a process may not be heard of for a while.
+PATIENT = {"distributed.comm.timeouts.tcp": "600s", "distributed.comm.timeouts.connect": "300s"}
+
+
 def serve_scheduler(pipe, settings, profile_path):
     """What the scheduler's process runs."""
     from distributed import Scheduler
@@ -66,7 +70,7 @@ def serve_scheduler(pipe, settings, profile_path):
                 )
 
     logging.disable(logging.INFO)
-    dask.config.set(settings)
+    dask.config.set(PATIENT | settings)
     profiler = cProfile.Profile()
     if profile_path:
         profiler.enable()
@@ -177,7 +181,7 @@ def simulate(asked, model, chunks):
     profile = asked.profile and str(Path(asked.profile) / f"scheduler-{model.workers}.prof")
     scheduler = Process(serve_scheduler, after=(settings, profile))
     address = scheduler.pipe.recv()
-    stubs = Process(stub_workers.serve, address, model)
+    stubs = Process(stub_workers.serve, address, model, PATIENT)
     plan = make_plan(chunks, asked.datasets)
     figures = {"workers": model.workers, "chunks": plan.n_chunks}
     begin = time.perf_counter()
@@ -303,6 +307,7 @@ def main():
     parser.add_argument("--verbose", action="store_true")
     parser.add_argument("--json", action="store_true")
     asked = parser.parse_args()
+    dask.config.set(PATIENT)
     if not asked.json:
         print(
             f"{'workers':>7} {'chunks':>10} {'wall':>7} {'chunks/s':>8} {'eff':>6} {'ms/chunk':>8} "

@@ -25,6 +25,7 @@ from collections import deque
 from dataclasses import dataclass, field
 from itertools import count
 
+import dask
 import psutil
 from distributed.batched import BatchedSend
 from distributed.comm import CommClosedError, connect, listen
@@ -468,8 +469,9 @@ async def receive(pipe):
     return pipe.recv()
 
 
-def serve(scheduler, model, pipe):
+def serve(scheduler, model, settings, pipe):
     """What the process of the stubs runs: answers ``stats`` and ``begin`` until ``end``."""
+    dask.config.set(settings)
 
     async def run():
         stubs = Stubs(scheduler, model)

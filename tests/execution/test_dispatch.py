@@ -1,4 +1,5 @@
 import heapq
+import time
 from collections import Counter
 from itertools import islice
 
@@ -305,3 +306,13 @@ def test_suspects_wait_where_they_are_not_wanted():
     others = [dispatcher.next_bundle(1, with_suspects=False) for _ in range(4)]
     assert [bundle and bundle.is_suspect for bundle in others] == [False, False, False, None]
     assert dispatcher.next_bundle(1).is_suspect
+
+
+def test_one_waits_no_longer_than_until_the_next_chunk_may_go():
+    dispatcher = make_dispatcher([[4]])
+    assert dispatcher.pause_s(0.2) == 0.2
+    chunks = dispatcher.next_bundle(1).chunks
+    dispatcher.postpone(chunks, time.monotonic() + 1e6, Terms(attempt=2))
+    assert dispatcher.pause_s(0.2) == 0.2
+    dispatcher.postpone(chunks, time.monotonic() + 50, Terms(attempt=2))
+    assert 0.01 <= dispatcher.pause_s(1e6) <= 50

@@ -762,3 +762,35 @@ def test_a_recomputed_bundle_that_meets_its_own_remainder_in_a_merge_does_not_en
     take_all(driver, pool)
     driver.commit()
     assert check_counted_once(directory, plan).is_complete
+
+
+class Slow(ChaosPool):
+    """Whoever pulls has to wait, and may see meanwhile what is out."""
+
+    def __init__(self):
+        super().__init__()
+        self.out_meanwhile = []
+
+    def pull(self, keys, patience_s, meanwhile):
+        meanwhile()
+        self.out_meanwhile.append(len(self.running()))
+        return super().pull(keys, patience_s, meanwhile)
+
+
+def test_new_bundles_go_out_while_a_commit_waits(tmp_path):
+    plan = make_small_plan(sizes=((400,) * 10,), chunks=200)
+    directory, pool = make_directory(tmp_path), Slow()
+    driver = start_driver(directory, plan, pool)
+    driver.dispatcher.pace.learn(10.0, 1)
+    driver._fill_window()
+    for key in pool.running():
+        pool.finish(key, Outcome())
+    for event in pool.wait(0):
+        driver._take(event)
+    assert not pool.running()
+    driver.commit()
+    assert pool.out_meanwhile
+    assert pool.out_meanwhile[0] == WINDOW
+    driver._finish()
+    assert set(pool.out_meanwhile[1:]) <= {0}, "at the end nothing new begins"
+    check_counted_once(directory, plan)

@@ -1,8 +1,12 @@
+from dataclasses import replace
+
 import pytest
 
 from beampipe.execution.bundles import Bundle
 from beampipe.execution.dispatch import Pace
+from beampipe.execution.manifest import DoneChunk, Manifest
 from beampipe.execution.outings import Outing, Outings
+from beampipe.execution.partials import Summary
 
 
 @pytest.fixture
@@ -87,3 +91,14 @@ def test_who_is_to_run_alone_is_known(make_outing):
     assert out.is_quiet
     assert out.clear() == ["a"]
     assert not out.is_quiet
+
+
+def test_only_what_was_asked_for_is_an_answer(make_outing):
+    outing = make_outing()
+    (first, *rest) = outing.chunks
+    done = (DoneChunk(*first, 9, 0, 1),)
+    right = Summary(Manifest(outing.bundle.dataset, done), {}, tuple(rest))
+    assert outing.is_answered_by(right)
+    assert not outing.is_answered_by(replace(right, remainder=tuple(rest[1:])))
+    assert not outing.is_answered_by(replace(right, remainder=(*rest, first)))
+    assert not outing.is_answered_by(replace(right, manifest=Manifest("another", done)))

@@ -1,11 +1,14 @@
 import math
+from dataclasses import replace
 
+import numpy as np
 import pytest
 from distributed.protocol.serialize import _is_dumpable
 
 from beampipe.execution.manifest import DoneChunk, FailedChunk, Manifest
 from beampipe.execution.partials import Partial, summarize_partial
 from beampipe.execution.summaries import (
+    MOST_BYTES,
     Told,
     read_summary,
     summaries_topic,
@@ -53,6 +56,15 @@ def test_what_the_scheduler_adds_does_no_harm():
 
 def test_a_bundle_ends_well_that_cannot_tell():
     tell_summary(FakeWorker(RuntimeError("the loop is closed")), "p", "b", PARTIAL)
+
+
+@pytest.mark.parametrize(
+    ("size", "n_told"), [(MOST_BYTES // 8 - 100, 1), (MOST_BYTES // 8 + 100, 0)], ids=str
+)
+def test_large_values_are_not_told_of_at_once(size, n_told):
+    worker = FakeWorker()
+    tell_summary(worker, "p", "b", replace(PARTIAL, value={"x": np.zeros(size)}))
+    assert len(worker.said) == n_told
 
 
 @pytest.mark.parametrize("message", [None, {}, {"beampipe": "{}"}, {"beampipe": b"torn"}], ids=repr)

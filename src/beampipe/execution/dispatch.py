@@ -199,6 +199,12 @@ class Dispatcher:
         """When the next chunk that waits for its time may go out; None where none does [s]."""
         return self._later[0].due if self._later else None
 
+    def pause_s(self, most_s: float) -> float:
+        """How long to wait for what else happens: not past the time when a chunk may go [s]."""
+        left_s = 0.0 if self.due is None else self.due - time.monotonic()
+        # What is past its time waits for room, which an event makes.
+        return min(max(left_s, 0.01), most_s) if left_s > 0 else most_s
+
     # -- what goes out ----------------------------------------------------------------------
 
     def next_bundle(self, n_threads: int, *, with_suspects: bool = True) -> Bundle | None:

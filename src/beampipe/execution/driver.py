@@ -31,7 +31,6 @@ from beampipe.execution.interrupts import deferred_interrupt
 from beampipe.execution.manifest import ChunkKey, FailedChunk, Manifest
 from beampipe.execution.meter import Meter
 from beampipe.execution.outings import Outing, Outings
-from beampipe.execution.partials import Summary
 from beampipe.execution.pool import DeathReport, Event, Finished, Key, Lost, Pool, WorkerDied
 from beampipe.execution.progress import Notify, ignore
 from beampipe.execution.sending import Sender
@@ -171,7 +170,7 @@ class Driver:
         self.committer.ledger.heartbeat()  # also while a commit waits for long
 
     def _turn(self) -> None:
-        self._listen(self._pause_s())
+        self._listen(self.dispatcher.pause_s(_POLL_S))
         self.committer.holdings.fold()
         self.casualties.give_up_waiting()
         self._sender.start_twins()
@@ -180,13 +179,6 @@ class Driver:
         elif self.committer.is_last_call:
             self._commit_in_haste()
         self._tell("running")
-
-    def _pause_s(self) -> float:
-        """How long to wait for the next event: not past the time when a chunk may go again."""
-        due = self.dispatcher.due
-        left_s = 0.0 if due is None else due - time.monotonic()
-        # What is past its time waits for room, which an event makes.
-        return min(max(left_s, 0.01), _POLL_S) if left_s > 0 else _POLL_S
 
     def _finish(self) -> None:
         self._is_ending = True
@@ -244,7 +236,7 @@ class Driver:
             self._out.heard_at = time.monotonic()
             if outing.twin is not None:
                 self.pool.release([outing.twin])
-            if _is_answer_to(event.summary, outing):
+            if outing.is_answered_by(event.summary):
                 self._take_finished(event, outing)
             else:
                 self._refuse([event.key], outing.chunks)
@@ -401,14 +393,3 @@ class Driver:
             dashboard=self.options.dashboard,
         )
         self.notify(progress)
-
-
-def _is_answer_to(summary: Summary, outing: Outing) -> bool:
-    """Whether done, failed and handed back are exactly the chunks that were asked for."""
-    returned = ((failure.uuid, failure.k) for failure in summary.returned)
-    keys: list[ChunkKey] = [*summary.manifest.keys(), *summary.remainder, *returned]
-    return (
-        summary.manifest.dataset == outing.bundle.dataset
-        and len(keys) == len(outing.chunks)
-        and set(keys) == set(outing.chunks)
-    )

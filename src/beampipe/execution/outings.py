@@ -9,6 +9,7 @@ from beampipe.datasets.model import Chunk
 from beampipe.execution.bundles import Bundle
 from beampipe.execution.dispatch import Pace
 from beampipe.execution.manifest import ChunkKey
+from beampipe.execution.partials import Summary
 from beampipe.execution.pool import Key
 
 _PATIENCE_S = 10.0
@@ -37,6 +38,16 @@ class Outing:
     sent_at: float
     twin: Key | None = None
     is_quiet: bool = False
+
+    def is_answered_by(self, summary: Summary) -> bool:
+        """Whether done, failed and handed back are exactly the chunks that were asked for."""
+        returned = ((failure.uuid, failure.k) for failure in summary.returned)
+        keys: list[ChunkKey] = [*summary.manifest.keys(), *summary.remainder, *returned]
+        return (
+            summary.manifest.dataset == self.bundle.dataset
+            and len(keys) == len(self.chunks)
+            and set(keys) == set(self.chunks)
+        )
 
 
 @dataclass(slots=True)

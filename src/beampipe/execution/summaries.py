@@ -22,6 +22,13 @@ if TYPE_CHECKING:
 
 _TOLD = "beampipe"
 
+MOST_BYTES = 4_000_000
+"""Of a value whose bundle tells its end at once.
+
+With larger ones, a worker would make the next before it has let go of those that were merged. A
+task for the summary waits for the worker, and the driver with it, which keeps memory bounded.
+"""
+
 
 def summaries_topic(prefix: str) -> str:
     """Where the bundles of a run tell how they ended.
@@ -59,6 +66,8 @@ def tell_summary(worker: Worker, prefix: str, key: Key, partial: Partial) -> Non
     """
     with contextlib.suppress(Exception):
         summary, has_indexes = tell_bundle(partial)
+        if summary.value_bytes > MOST_BYTES:
+            return
         message = write_summary(Told(key, summary, worker.address, has_indexes))
         worker.log_event(summaries_topic(prefix), message)
 
