@@ -790,7 +790,13 @@ def test_new_bundles_go_out_while_a_commit_waits(tmp_path):
     assert not pool.running()
     driver.commit()
     assert pool.out_meanwhile
-    assert pool.out_meanwhile[0] == WINDOW
+    assert pool.out_meanwhile[0] > 0
+    for key in pool.running()[:5]:
+        pool.finish(key, Outcome())
+    for event in pool.wait(0):
+        driver._take(event)
+    n_sent = len(pool.bundles)
+    assert driver.dispatcher.n_left or driver._out
     driver._finish()
-    assert set(pool.out_meanwhile[1:]) <= {0}, "at the end nothing new begins"
+    assert len(pool.bundles) == n_sent, "at the end nothing new begins"
     check_counted_once(directory, plan)
