@@ -10,6 +10,7 @@ import subprocess
 from benchmarks.race.contestants import CONTESTANTS
 from benchmarks.race.fitting import fit
 from benchmarks.race.places import PROJECT, ROOT_ENVIRONMENT
+from benchmarks.race.stages import share_stages
 from benchmarks.race.targets import render_targets
 
 BEGIN, END = "<!-- make bench: begin -->", "<!-- make bench: end -->"
@@ -97,25 +98,14 @@ def render_fixed(cases, fits, records):
 
 def render_stages(cases, records, who):
     """Shares of the workers' time at the larger size, medians of what each round took."""
-    rows, names = [], []
-    for case in cases:
-        found = [row for row in records.find(case=case, who=who) if row.get("stages")]
-        counted = [row for row in found if row["round"] > 0]
-        largest = [row for row in counted if row["files"] == max(r["files"] for r in counted)]
-        if not largest:
-            continue
-        stages = list(dict.fromkeys(name for row in largest for name in row["stages"]))
-        names += [name for name in stages if name not in names]
-        middle = {
-            name: statistics.median(row["stages"].get(name, 0.0) for row in largest)
-            for name in stages
-        }
-        total = sum(middle.values()) or 1.0
-        rows.append((case, {name: seconds / total for name, seconds in middle.items()}))
-    cells = [
-        [case, *(f"{100 * shares.get(name, 0):.0f} %" for name in names)] for case, shares in rows
+    shares = {case: share_stages(records.find(case=case, who=who)) for case in cases}
+    names = list(dict.fromkeys(name for found in shares.values() for name in found))
+    rows = [
+        [case, *(f"{100 * found.get(name, 0):.0f} %" for name in names)]
+        for case, found in shares.items()
+        if found
     ]
-    return make_table(["", *names], cells) if rows else "Not measured."
+    return make_table(["", *names], rows) if rows else "Not measured."
 
 
 def render_errors(records):

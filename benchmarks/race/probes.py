@@ -34,12 +34,14 @@ def time_chunks(question):
 
         def run(paths):
             began = time.perf_counter()
-            run_beampipe(nano.Query("q1"), paths, client=client)
-            return time.perf_counter() - began
+            result = run_beampipe(nano.Query("q1"), paths, client=client)
+            return time.perf_counter() - began, result
 
         run(many)
-        seconds = (run(many) - run(few)) / (len(many) - len(few))
-    return {"seconds": seconds}
+        long, result = run(many)
+        short, _ = run(few)
+    stages = {stage.name: stage.seconds for stage in result.timing.workers}
+    return {"seconds": (long - short) / (len(many) - len(few)), "stages": stages}
 
 
 def peak_bytes():
