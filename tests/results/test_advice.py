@@ -31,7 +31,7 @@ CASES = {
         run({"fetch": 30, "compute": 70}, columns_indexed=60, columns_uproot=40),
         "40 % of the columns were read by uproot's own reader",
     ),
-    "columns-change": (run(chunks_again=5, chunks_full_form=4), "5 chunks ran twice"),
+    "columns-change": (run(chunks_again=50, chunks=200, n_workers=2), "50 times a chunk began"),
 }
 
 
@@ -58,6 +58,11 @@ def test_a_rule_says_nothing_of_other_runs(rule):
 
 def test_nothing_stands_out_nothing_is_said():
     assert advise(QUIET) == ()
+
+
+def test_learning_columns_is_no_fault():
+    assert advise(run(chunks_again=16, chunks=4, n_workers=2)) == ()
+    assert advise(run(chunks_again=16, chunks=400, n_workers=2)) == ()
 
 
 def test_little_work_has_no_shares():

@@ -354,6 +354,7 @@ def _metrics(driver: Driver, pool: Pool, clock: _Clock) -> dict[str, Any]:
         "events_per_s": events / wall_s if wall_s > 0 else 0.0,
         "bytes_read": int(counted.get("bytes_read", 0.0)),
         "n_workers": pool.n_workers(),
+        "chunks": driver.meter.chunks_done,
         "n_bundles": int(counted.get("bundles", 0.0)),
         "bundles_lost": int(counted.get("bundles_lost", 0.0)),
         "partials_refused": int(counted.get("partials_refused", 0.0)),

@@ -74,8 +74,13 @@ class Figures:
 
     @property
     def again(self) -> float:
-        """How many chunks ran twice, for every one that ran on all columns."""
-        return self.count("chunks_again") / max(self.count("chunks_full_form"), 1.0)
+        """How often a chunk began anew, per chunk; 0 in runs that are mostly learning columns.
+
+        Each worker learns the columns of a dataset with its first chunks, which begin anew some
+        times.
+        """
+        is_long = self.count("chunks") > 50 * max(self.count("n_workers"), 1)
+        return self.count("chunks_again") / self.count("chunks") if is_long else 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,9 +185,9 @@ RULES: tuple[Rule, ...] = (
     ),
     Rule(
         "columns-change",
-        lambda run: run.count("chunks_again") >= 3 and run.again > 0.2,
-        "{:.0f} chunks ran twice, because the processor asked for columns that it had not asked "
-        "for before: use them in every chunk, or in none.",
+        lambda run: run.again > 0.2,
+        "{:.0f} times a chunk began anew, because the processor asked for a column that it had "
+        "not asked for before: use columns in every chunk, or in none.",
         lambda run: run.count("chunks_again"),
     ),
 )
