@@ -150,3 +150,9 @@ def test_a_damaged_index_is_not_sent(desk, store, bundle_of):
 
 def test_without_a_desk_nothing_is_sent(bundle_of):
     assert index_desk.lent_with(None, "1", bundle_of("a"), n_workers=1) == {}
+
+
+def test_what_came_through_dask_is_kept_too(desk, store):
+    desk.keep({("a", "Events"): Made(b"index a")})
+    desk.close()
+    assert store.get(A) == Made(b"index a")

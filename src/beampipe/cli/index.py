@@ -154,7 +154,7 @@ def outcome_json(outcome: _Outcome) -> dict[str, Any]:
         "index_bytes": sum(one.size_bytes for one in outcome.made),
         "read_bytes": sum(one.read_bytes for one in outcome.made),
         "files_bytes": outcome.files_bytes,
-        "cpu_s": sum(one.seconds for one in outcome.made),
+        "files_s": sum(one.seconds for one in outcome.made),
         "wall_s": outcome.wall_s,
         "unusable": unusable_json(outcome.unusable),
     }
@@ -177,7 +177,7 @@ def describe_outcome(outcome: _Outcome) -> list[str]:
             f"indexes   {format_size(size)}, {format_size(size / count)} a file"
             + (share if outcome.files_bytes else ""),
             f"read      {format_size(sum(one.read_bytes for one in outcome.made))}",
-            f"time      {outcome.wall_s:.1f} s, {1000 * seconds / count:.0f} ms a file on one core",
+            f"time      {outcome.wall_s:.1f} s, {1000 * seconds / count:.0f} ms a file",
         ]
     if outcome.n_unkept:
         lines.append(

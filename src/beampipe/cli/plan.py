@@ -137,7 +137,7 @@ def _describe_indexes(cost: IndexCost | None) -> dict[str, Any] | None:
         "files_indexed": cost.indexed,
         "files_missing": cost.missing,
         "estimated_from": cost.samples,
-        "estimated_cpu_s": cost.seconds,
+        "estimated_files_s": cost.seconds,
         "estimated_read_bytes": cost.read_bytes,
         "estimated_index_bytes": cost.size_bytes,
     }
@@ -201,8 +201,8 @@ def describe_cost(cost: IndexCost | None) -> str:
     if cost.seconds is None or cost.read_bytes is None or cost.size_bytes is None:
         return text + " (what that takes is not known before a file has one)"
     return text + (
-        f": about {cost.seconds:.1f} s on one core, {format_size(cost.read_bytes)} to read and "
-        f"{format_size(cost.size_bytes)} to keep, as it was for {cost.samples:,} of them"
+        f": about {cost.seconds:.1f} s one after the other, {format_size(cost.read_bytes)} to "
+        f"read and {format_size(cost.size_bytes)} to keep, as it was for {cost.samples:,} of them"
     )
 
 

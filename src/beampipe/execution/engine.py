@@ -66,6 +66,7 @@ DRIVER_STAGES = ("pull", "commit")
 _READING_COUNTS = (
     *("bytes_cached", "columns_indexed", "columns_uproot"),
     *("chunks_full_form", "chunks_again"),
+    *("indexes_made", "indexes_stored", "indexes_sent"),
 )
 
 

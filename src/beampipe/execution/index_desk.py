@@ -102,7 +102,8 @@ class IndexDesk:
 
     def keep(self, indexes: Mapping[Place, Made]) -> None:
         """Keep what a worker has made."""
-        for place, made in indexes.items():
+        for uuid_and_tree, made in indexes.items():
+            place = Place(*uuid_and_tree)  # keys come through Dask as plain tuples
             self._keep_at_hand(place, made.data)
             self._write_later(place, made)
 

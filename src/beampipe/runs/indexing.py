@@ -73,8 +73,8 @@ class IndexCost:
     samples : int
         Files whose indexes the estimates come from; 0: nothing is known, so nothing is estimated.
     seconds, read_bytes, size_bytes : float or None
-        For those that have none, all together: time on one core [s], what is read of them
-        [bytes], what the indexes will take [bytes].
+        For those that have none, all together: time, one after the other [s], what is read of
+        them [bytes], what the indexes will take [bytes].
     """
 
     files: int
@@ -120,8 +120,9 @@ def estimate_cost(plan: Plan, store: IndexStore) -> IndexCost:
     files = list_files(plan)
     known = store.find_known(files)
     cost = IndexCost(len(files), len(known))
+    # Of those that a run made in passing it is not known what opening the file took.
     some = (store.get(place) for place in sorted(known)[:_SAMPLES])
-    samples = [made for made in some if made is not None and made.seconds > 0]
+    samples = [made for made in some if made is not None and made.n_bytes > 0]
     if not samples or not cost.missing:
         return cost
     return IndexCost(
