@@ -1,6 +1,9 @@
+from dataclasses import replace
+
 import awkward as ak
 import pytest
 
+from beampipe.reading.index.codecs import BrokenBytesError
 from beampipe.reading.index.making import make_index
 from beampipe.reading.index.template import LayoutTemplate
 from beampipe.reading.indexed import IndexedColumns
@@ -37,3 +40,14 @@ def test_what_was_fetched_is_not_fetched_again(opened, columns):
 
 def test_a_column_that_is_not_there_is_not_claimed(columns):
     assert not columns.has("nothing")
+
+
+@pytest.mark.parametrize("is_local", [True, False])
+def test_an_index_that_points_behind_the_end_is_what_is_broken(opened, is_local):
+    index = make_index(opened)
+    wrong = replace(index, table=replace(index.table, seeks=index.table.seeks + 10**6))
+    if not is_local:
+        opened.stamp = None
+    columns = IndexedColumns(opened, wrong, LayoutTemplate(opened), (50, 170))
+    with pytest.raises(BrokenBytesError, match="behind the end"):
+        columns.read("event")

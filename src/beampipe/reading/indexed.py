@@ -6,6 +6,7 @@ import time
 from collections.abc import Collection
 from typing import Any
 
+from beampipe.reading.index.codecs import BrokenBytesError
 from beampipe.reading.index.model import FileIndex
 from beampipe.reading.index.reading import (
     GAP_BYTES,
@@ -40,6 +41,7 @@ class IndexedColumns:
         self._opened = opened
         self._index = index
         self._template = template
+        self._stamp = opened.stamp
         self._start, self._stop = entries
         self._fetched = FetchedBytes()
         self._fetch_s = 0.0
@@ -55,9 +57,14 @@ class IndexedColumns:
         ------
         OSError
             The storage gave an error, or fewer bytes.
+        BrokenBytesError
+            The index tells of bytes behind the end of the file, which is no fault of the storage.
         """
         began = time.perf_counter()
         ranges = plan_ranges(self._index, self._template, names, start=self._start, stop=self._stop)
+        end = self._opened.file.size_bytes if self._stamp is None else self._stamp.size_bytes
+        if end is not None and any(place.stop > end for place in ranges):
+            raise BrokenBytesError(f"a basket behind the end of the file, {end:,}")
         missing = [place for place in ranges if place not in self._fetched.pieces]
         if missing:
             gap_bytes = GAP_BYTES if self._opened.is_local else _REMOTE_GAP_BYTES
