@@ -39,3 +39,14 @@ def test_plans_travel():
 def test_values_do_not_change(value):
     with pytest.raises(dataclasses.FrozenInstanceError):
         setattr(value, dataclasses.fields(value)[0].name, None)
+
+
+def test_chunks_travel_light_and_arrive_as_they_were():
+    plan = FilePlan(FileEntry("d", ("/a é",), "Events", "uuid", 100), 10, 10, 100)
+    chunks = [Chunk(plan, k) for k in range(10)]
+    packed = pickle.dumps(chunks)
+    arrived = pickle.loads(packed)
+    assert arrived == chunks
+    assert all(chunk.plan is arrived[0].plan for chunk in arrived)
+    alone = len(pickle.dumps(chunks[:1]))
+    assert len(packed) < alone + 9 * 20

@@ -5,7 +5,7 @@ from distributed import Client, LocalCluster
 
 from beampipe.errors import WorkersLostError
 from beampipe.execution.bundles import Bundle, RunContext
-from beampipe.execution.context_plugin import ContextPlugin, run_with_plugin
+from beampipe.execution.context_plugin import ContextPlugin, pack_bundle, run_with_plugin
 
 
 def test_every_worker_has_it_until_it_is_taken_away():
@@ -25,6 +25,6 @@ def test_every_worker_has_it_until_it_is_taken_away():
         assert list(client.run(which).values()) == ["abc", "abc"]
         client.unregister_worker_plugin("run 1")
         assert list(client.run(which).values()) == [None, None]
-        lost = client.submit(run_with_plugin, "run 1", Bundle(1, "data", (), 1.0))
+        lost = client.submit(run_with_plugin, "run 1", pack_bundle(Bundle(1, "data", (), 1.0)))
         with pytest.raises(WorkersLostError, match="run 1"):
             lost.result()

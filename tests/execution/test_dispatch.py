@@ -105,9 +105,9 @@ def test_a_bundle_takes_about_ten_seconds(chunk_s, expected):
 def test_towards_the_end_bundles_are_short_enough_for_every_thread():
     dispatcher = make_dispatcher([[60]])
     dispatcher.pace.learn(0.2, 1)
-    assert len(dispatcher.next_bundle(10).chunks) == 2
+    assert len(dispatcher.next_bundle(10).chunks) == 3
     longest = max(len(bundle.chunks) for bundle in drain(dispatcher, 10))
-    assert longest <= 2
+    assert longest <= 3
 
 
 def test_quick_chunks_are_not_sent_one_by_one():

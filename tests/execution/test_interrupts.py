@@ -23,6 +23,20 @@ def test_the_first_one_is_noted_and_the_second_one_raises(number):
     assert signal.getsignal(number) is before
 
 
+class SetSlowly(threading.Event):
+    """The second signal comes while the first one is being noted."""
+
+    def set(self):
+        with self._cond:
+            os.kill(os.getpid(), signal.SIGTERM)
+            self._flag = True
+
+
+def test_two_at_nearly_the_same_time_do_not_lock_each_other_out():
+    with deferred_interrupt(SetSlowly()), pytest.raises(KeyboardInterrupt):
+        os.kill(os.getpid(), signal.SIGTERM)
+
+
 def test_without_a_signal_nothing_happens():
     event = threading.Event()
     with deferred_interrupt(event):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import pickle
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
@@ -82,14 +83,29 @@ class Sent:
     indexes: Mapping[Place, bytes]
 
 
-def run_with_plugin(name: str, bundle: Bundle, sent: Sent | None = None) -> Partial:
+def pack_bundle(bundle: Bundle) -> bytes:
+    """Make of a bundle what the scheduler only passes on, and need not unpack and pack again."""
+    return pickle.dumps(bundle)
+
+
+def run_with_plugin(name: str, packed: bytes, sent: Sent | None = None) -> Partial:
     """Do a bundle with the context that a plugin holds (what a Dask task calls).
+
+    Parameters
+    ----------
+    name : str
+        The plugin's.
+    packed : bytes
+        What `pack_bundle` gave.
+    sent : Sent, optional
+        What goes beside the bundle.
 
     Raises
     ------
     WorkersLostError
         ``run-workers-lost``: the plugin is not there; somebody took it away.
     """
+    bundle: Bundle = pickle.loads(packed)  # noqa: S301 (from our own driver)
     worker = get_worker()
     plugin = worker.plugins.get(name)
     if not isinstance(plugin, ContextPlugin):

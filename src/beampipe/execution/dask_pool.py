@@ -18,7 +18,7 @@ from distributed.comm import get_address_host
 
 from beampipe.errors import ExecutionError, PartialLostError, WorkersLostError
 from beampipe.execution.bundles import Bundle, RunContext
-from beampipe.execution.context_plugin import ContextPlugin, Sent, run_with_plugin
+from beampipe.execution.context_plugin import ContextPlugin, Sent, pack_bundle, run_with_plugin
 from beampipe.execution.death_watch import DeathWatch
 from beampipe.execution.index_calls import IndexCalls
 from beampipe.execution.index_desk import IndexDesk, lent_with
@@ -109,7 +109,7 @@ class DaskPool:
         partial = self._submit(
             run_with_plugin,
             self._prefix,
-            bundle,
+            pack_bundle(bundle),
             Sent(sent) if sent else None,
             kind="bundle",
             number=number,

@@ -19,7 +19,8 @@ TARGET_S = 10.0
 BUNDLES_PER_S = 200.0
 """What a driver and a scheduler are asked to bear: of thousands of workers bundles are longer."""
 
-_TAIL_ROUNDS = 3
+_LAST_BUNDLES_PER_S = 4000.0  # for the moment that the end lasts
+_TAIL_ROUNDS = 2
 _MOST_SHORT = 512
 _MOST_DATASETS = 10_000
 _LEAST_S = 0.1
@@ -249,7 +250,7 @@ class Dispatcher:
     def _size(self, n_threads: int, dataset: str) -> int:
         """How many chunks of a dataset make a bundle.
 
-        A third of each thread's share of what is left, as in guided self-scheduling: the last
+        Half of each thread's share of what is left, as in guided self-scheduling: the last
         bundles are short, so that no thread is at a long one when all others have ended.
         """
         if self.is_whole:
@@ -259,7 +260,8 @@ class Dispatcher:
             return 1
         chunk_s = max(self.pace.of(dataset), 1e-4)
         to_the_end = self.n_left / (_TAIL_ROUNDS * n_threads)
-        most = min(self._target_s / chunk_s, max(to_the_end, _LEAST_S / chunk_s))
+        least_s = max(_LEAST_S, n_threads / _LAST_BUNDLES_PER_S)
+        most = min(self._target_s / chunk_s, max(to_the_end, least_s / chunk_s))
         return int(max(1, min(most, _MOST_CHUNKS)))
 
     def _bundle_later(self, n_threads: int, *, with_suspects: bool) -> Bundle | None:

@@ -40,9 +40,13 @@ def deferred_interrupt(event: threading.Event) -> Iterator[None]:
         yield
         return
 
+    heard: list[int] = []
+
     def handle(number: int, frame: FrameType | None) -> None:
-        del number, frame
-        if event.is_set():
+        del frame
+        heard.append(number)
+        # The second may come while the first is at `event.set`, which must not be entered twice.
+        if event.is_set() or len(heard) > 1:
             raise KeyboardInterrupt
         event.set()
 
