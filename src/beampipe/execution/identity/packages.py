@@ -30,7 +30,7 @@ ALWAYS = (
 """Packages that have a hand in every result, whether the processor names them or not."""
 
 OURS = "beampipe"
-COMPUTES = 1
+COMPUTES = 2
 """To be raised when a change of Beampipe changes what a chunk holds or how outputs are added."""
 
 
