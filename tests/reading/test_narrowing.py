@@ -146,6 +146,16 @@ def test_what_was_learned_suffices_from_then_on(real_chunk, reader):
     assert results[-1][1]["chunks_again"] == 0
 
 
+def test_coordinates_of_a_vector_are_kept_together(real_chunk, reader):
+    """`MET.pt` is a method that looks for `phi` and uses it not."""
+
+    def add(events):
+        return float(ak.sum(events.MET.pt)), float(ak.sum((events.Muon + events.Muon).pt))
+
+    counts = [run(reader, real_chunk, add)[1] for _ in range(2)]
+    assert [m["chunks_again"] for m in counts] == [0, 0]
+
+
 def test_a_processor_that_asks_for_more_and_more_gets_everything(real_chunk):
     found = narrow_reader(real_chunk)
     names = real_chunk_fields(found, real_chunk)[:20]
@@ -230,7 +240,7 @@ def test_a_form_is_pruned_to_what_was_used():
                     "form_key": "n",
                     "content": {
                         "class": "RecordArray",
-                        "fields": ["x", "y"],
+                        "fields": ["one", "two"],
                         "contents": [
                             {"class": "NumpyArray", "primitive": "int64", "form_key": "x"},
                             {"class": "NumpyArray", "primitive": "int64", "form_key": "y"},
@@ -248,10 +258,10 @@ def test_a_form_is_pruned_to_what_was_used():
     assert narrowing.narrow_form().fields == ["b"]
     assert narrowing.narrow_form().content("b").content.fields == []
     narrowing.learn({"x"})
-    assert narrowing.narrow_form().content("b").content.fields == ["x"]
+    assert narrowing.narrow_form().content("b").content.fields == ["one"]
     layout = narrowing.fill_up(narrowing.narrow_form().length_zero_array(highlevel=False))
     assert layout.fields == ["a", "b", "c"]
-    assert layout.content("b").content.fields == ["x", "y"]
+    assert layout.content("b").content.fields == ["one", "two"]
 
 
 @pytest.mark.parametrize("schema", [BaseSchema, NanoAODSchema, None])

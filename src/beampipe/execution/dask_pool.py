@@ -13,7 +13,7 @@ from concurrent.futures import CancelledError
 from concurrent.futures import wait as wait_for
 from typing import TYPE_CHECKING, Any
 
-from distributed.client import ClosedClientError
+from distributed.client import ClosedClientError, Future
 from distributed.comm import get_address_host
 
 from beampipe.errors import ExecutionError, PartialLostError, WorkersLostError
@@ -29,7 +29,11 @@ from beampipe.execution.topics import listen, stop_listening
 from beampipe.execution.worker_shelf import summarize_bundle
 
 if TYPE_CHECKING:
-    from distributed import Client, Future
+    from distributed import Client
+
+# A second Ctrl-C may come in the middle of a future's constructor; what is left of it then prints
+# a traceback when it is deleted, for want of this attribute.
+Future._cleared = True  # noqa: SLF001
 
 _COUNT_EVERY_S, _COUNTED_PER_S = 2.0, 1000
 # What a client raises whose scheduler does not answer; one that was closed has none at all, and

@@ -23,6 +23,10 @@ Path = tuple[str, ...]
 """Of a column in the events: ``("Muon", "pt")``."""
 
 _STEP_OFFSETS = ",!offsets"
+_TOGETHER = frozenset({"x", "y", "z", "t", "rho", "phi", "eta", "theta", "tau"}) | {
+    *("px", "py", "pz", "pt", "E", "e", "energy", "M", "m", "mass", "charge")
+}
+"""Whoever uses one coordinate of a vector has its methods look for all others."""
 
 
 class LeftOut(RecordArray):  # type: ignore[misc]  # awkward ships no types
@@ -106,6 +110,7 @@ class Narrowing:
         self.form = form
         self.asked: set[Path] = set()
         self._paths = _paths_by_key(form)
+        self._all = {path for _, path in _walk(form)}
         self._kept: set[Path] = set()
         self._tree: _Tree = {}
         self._narrow: ak.forms.Form | None = None
@@ -118,9 +123,11 @@ class Narrowing:
 
     def learn(self, form_keys: AbstractSet[str]) -> None:
         """Keep from now on what was loaded, by its keys in the form, and what was asked for."""
-        used = {path for key in form_keys for path in self._paths.get(_plain(key), ())}
-        if not used | self.asked <= self._kept:
-            self._kept |= used | self.asked
+        used = {path for key in form_keys for path in self._paths.get(_plain(key), ())} | self.asked
+        if not used <= self._kept:
+            coordinates = [path[:-1] for path in used if path and path[-1] in _TOGETHER]
+            besides = {(*path, name) for path in coordinates for name in _TOGETHER}
+            self._kept |= used | besides & self._all
             self._tree, self._narrow = _grow(self._kept), None
         self.asked.clear()
 
