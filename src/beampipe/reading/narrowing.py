@@ -23,6 +23,8 @@ Path = tuple[str, ...]
 """Of a column in the events: ``("Muon", "pt")``."""
 
 _STEP_OFFSETS = ",!offsets"
+_EVERYTHING = "*"
+_ASKED_OF_ONE = {"parameter", "purelist_parameter", "purelist_parameters"}
 _TOGETHER = frozenset({"x", "y", "z", "t", "rho", "phi", "eta", "theta", "tau"}) | {
     *("px", "py", "pz", "pt", "E", "e", "energy", "M", "m", "mass", "charge")
 }
@@ -42,7 +44,8 @@ class LeftOut(RecordArray):  # type: ignore[misc]  # awkward ships no types
     form : awkward.forms.Form
         Of what it stands for.
     asked : set of tuple of str
-        Gets `path` when somebody asks for anything.
+        Gets `path` when it is selected; the path of all that stands beside it when anything else
+        is asked.
     """
 
     # A record, because its length may be unknown before anything is read.
@@ -56,7 +59,9 @@ class LeftOut(RecordArray):  # type: ignore[misc]  # awkward ships no types
         if name in _HARMLESS:
             return object.__getattribute__(self, name)
         path, asked = object.__getattribute__(self, "_left_out")
-        asked.add(path)
+        # What is selected is asked for its class. Anything else is asked of one field of a record
+        # after the other, so that all are wanted.
+        asked.add(path if name in _ASKED_OF_ONE else (*path[:-1], _EVERYTHING))
         raise LeftOutError(f"{'.'.join(path)} ({name})")
 
     @property
@@ -125,11 +130,16 @@ class Narrowing:
         """Keep from now on what was loaded, by its keys in the form, and what was asked for."""
         used = {path for key in form_keys for path in self._paths.get(_plain(key), ())} | self.asked
         if not used <= self._kept:
-            coordinates = [path[:-1] for path in used if path and path[-1] in _TOGETHER]
-            besides = {(*path, name) for path in coordinates for name in _TOGETHER}
-            self._kept |= used | besides & self._all
+            self._kept |= used | {beside for path in used for beside in self._besides(path)}
             self._tree, self._narrow = _grow(self._kept), None
         self.asked.clear()
+
+    def _besides(self, path: Path) -> Iterator[Path]:
+        """Give what is kept with something that was used or asked for."""
+        if path and path[-1] in _TOGETHER:
+            yield from {(*path[:-1], name) for name in _TOGETHER} & self._all
+        elif path and path[-1] == _EVERYTHING:
+            yield from (other for other in self._all if other[: len(path) - 1] == path[:-1])
 
     def narrow_form(self) -> ak.forms.Form:
         """Give the form of what is kept."""
