@@ -96,37 +96,40 @@ def beampipe_embedded():
     yield {"embedded": lambda query, paths: run_beampipe(nano.Query(query), paths, workers=WORKERS)}
 
 
-def run_coffea(executor, query, paths):
-    import nano
+def run_coffea(executor, analysis, paths):
     from coffea import processor
     from coffea.nanoevents import NanoAODSchema
 
     runner = processor.Runner(executor, chunksize=CHUNKSIZE, schema=NanoAODSchema)
     fileset = {"data": {"files": dict.fromkeys(paths, "Events")}}
-    return runner(fileset, nano.Query(query))
+    return runner(fileset, analysis)
 
 
 @contextlib.contextmanager
 def coffea_on_dask():
+    import nano
     from coffea import processor
 
     with local_cluster() as client:
         executor = processor.DaskExecutor(client=client, status=False)
-        yield {"coffea-dask": lambda query, paths: run_coffea(executor, query, paths)}
+        yield {"coffea-dask": lambda query, paths: run_coffea(executor, nano.Query(query), paths)}
 
 
 @contextlib.contextmanager
 def coffea_here():
     """Its pool stays: by default coffea starts one for every run, which costs seconds."""
     import loky
+    import nano
     from coffea import processor
 
     with loky.ProcessPoolExecutor(max_workers=WORKERS) as pool:
         futures = processor.FuturesExecutor(pool=pool, status=False)
         iterative = processor.IterativeExecutor(status=False)
         yield {
-            "coffea-futures": lambda query, paths: run_coffea(futures, query, paths),
-            "coffea-iterative": lambda query, paths: run_coffea(iterative, query, paths),
+            "coffea-futures": lambda query, paths: run_coffea(futures, nano.Query(query), paths),
+            "coffea-iterative": lambda query, paths: run_coffea(
+                iterative, nano.Query(query), paths
+            ),
         }
 
 

@@ -44,7 +44,7 @@ def measure_cold_starts(records, rounds, say, names=tuple(CONTESTANTS)):
 
 
 def measure_chunks(records, rounds, say):
-    """Time for each further chunk on files with 2,619 branches, one small chunk a file."""
+    """What each further chunk costs on files with 2,619 branches, one small chunk a file."""
     paths = prepare(WIDEST, CHUNKS[1], say)
     read_through(paths)
     ask_probe(records, rounds, say, {"figure": "chunk", "paths": paths, "sizes": CHUNKS})
@@ -79,7 +79,7 @@ def ask_probe(records, rounds, say, question):
             check=False,
         )
         if done.returncode:
-            say(f"{known} failed, see {BENCH / 'stands.log'}")
+            say(f"{' '.join(known.values())} failed, see {BENCH / 'stands.log'}")
             return
         answer = json.loads(done.stdout.splitlines()[-1])
         say(f"{' '.join(known.values())}, round {number}: {answer}")

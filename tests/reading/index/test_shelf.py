@@ -177,3 +177,14 @@ def test_a_cleared_shelf_is_empty(shelf):
     assert shelf.get(*A) is None
     shelf.offer({B: encode(Index(*B))})
     assert shelf.get(*B)
+
+
+def test_what_was_made_here_and_dropped_is_looked_for_again_at_once(shelf, monkeypatch):
+    monkeypatch.setattr(shelves, "_MOST_OPEN", 1)
+    store: dict[Place, bytes] = {}
+    shelf.look_in(store.get)
+    assert shelf.get(*A) is None
+    shelf.put(Index(*A))
+    store[A] = encode(Index(*A))  # the driver writes what workers made
+    shelf.put(Index(*B))
+    assert shelf.get(*A) == Index(*A)

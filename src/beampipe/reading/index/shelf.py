@@ -141,6 +141,7 @@ class Shelf:
         place = Place(index.uuid, index.treename)
         with self._lock:
             self._wrong.discard(place)
+            self._missing.pop(place, None)  # what was made here is soon in the store
             self._keep(place, index)
             self._new[place] = _New(index, seconds, n_bytes)
             self._counts["indexes_made"] += 1
