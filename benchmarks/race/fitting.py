@@ -29,7 +29,8 @@ class Fit:
 def fit(rows):
     """Fit a line through the medians at the smaller and the larger size.
 
-    None where a size is missing, or where the larger one was not slower (too short to tell).
+    None where a size is missing, or where the larger one was hardly slower, seen beside how far
+    the runs of one size are apart: nothing can be told from that.
     """
     seconds = {}
     for row in rows:
@@ -39,7 +40,8 @@ def fit(rows):
         return None
     small, large = min(seconds), max(seconds)
     first, second = (statistics.median(seconds[n]) for n in (small, large))
-    if second <= first:
+    noise = max(max(values) - min(values) for values in (seconds[small], seconds[large]))
+    if second - first <= noise / 2:
         return None
     event_s = (second - first) / (large - small)
     spread = max(seconds[large]) / min(seconds[large])

@@ -64,6 +64,8 @@ def test_fixed_cost_and_rate_come_from_two_sizes():
 def test_what_was_too_short_to_tell_has_no_rate():
     assert fit([row(2, 100), row(2, 500)]) is None
     assert fit([row(2, 100)]) is None
+    scattered = [row(7.0, 100), row(7.2, 100), row(8.2, 500), row(6.2, 500)]
+    assert fit(scattered) is None
 
 
 def test_records_survive_a_line_that_was_cut_short(bench):

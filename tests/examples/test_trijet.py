@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 from pathlib import Path
 
+import numba
 import numpy as np
 import pytest
 from coffea.nanoevents import NanoAODSchema, NanoEventsFactory
@@ -22,7 +23,13 @@ def load_example(name):
     return module
 
 
-trijet = load_example("trijet")
+@pytest.fixture(scope="module")
+def trijet(tmp_path_factory):
+    # Numba would keep code beside the example under the name that the module has here, and whoever
+    # found it there under another name could not load it.
+    before, numba.config.CACHE_DIR = numba.config.CACHE_DIR, str(tmp_path_factory.mktemp("numba"))
+    yield load_example("trijet")
+    numba.config.CACHE_DIR = before
 
 
 @pytest.fixture(scope="module")
@@ -40,7 +47,7 @@ def counts(histogram):
 
 
 @pytest.fixture(scope="module")
-def with_arrays(events):
+def with_arrays(trijet, events):
     return trijet.with_arrays(events)
 
 
@@ -54,11 +61,11 @@ def assert_same(found, expected):
         assert moved.max() <= 2
 
 
-def test_both_ways_give_the_same(events, with_arrays):
+def test_both_ways_give_the_same(trijet, events, with_arrays):
     assert_same(trijet.with_numba(events), with_arrays)
 
 
-def test_the_top_quark_is_where_it_should_be(with_arrays):
+def test_the_top_quark_is_where_it_should_be(trijet, with_arrays):
     mass = with_arrays["mass"]
     assert abs(mass.axes[0].centers[np.argmax(mass.values())] - trijet.TOP_MASS) < 15
 
