@@ -182,7 +182,6 @@ class Driver:
 
     def _finish(self) -> None:
         self._is_ending = True
-        self._listen()  # what has ended by now need not be done again
         self.pool.release(self._out.clear())
         self.commit()
         self._tell("done")
