@@ -45,8 +45,10 @@ def test_a_summary_goes_through_the_scheduler_as_it_is():
     ((topic, message),) = worker.said
     assert topic == summaries_topic("beampipe-1")
     assert _is_dumpable(message)
-    summary = summarize_partial(PARTIAL)
-    assert read_summary(message) == Told("beampipe-1-bundle-7", summary, "tcp://here:1")
+    told = read_summary(message)
+    # Whether this process sees a store depends on the tests that ran in it before.
+    told = replace(told, summary=replace(told.summary, sees_store=None))
+    assert told == Told("beampipe-1-bundle-7", summarize_partial(PARTIAL), "tcp://here:1")
 
 
 def test_what_the_scheduler_adds_does_no_harm():

@@ -139,4 +139,5 @@ def test_the_stop_button_commits_and_the_kernel_lives_on(execute):
     assert "8,000" in html_of(resumed, "execute_result")[0]
     accounting = bp.load(execute.folder / "a run").accounting.datasets[0]
     assert 0 < accounting.chunks_reused < N_CHUNKS
-    assert count_lines(log) <= N_CHUNKS + 4  # what was under way is done again
+    # Done again is what each of two workers was at, had just ended, and began before it heard.
+    assert count_lines(log) <= N_CHUNKS + 6
