@@ -124,14 +124,21 @@ def test_a_tree_whose_index_cannot_be_made_is_read_without(
 ):
     from beampipe.reading.index import making
 
-    def fail(*_, **__):
+    tried = []
+
+    def fail(opened, **_):
+        tried.append(opened)
         raise ValueError("nonsense in the description")
 
     monkeypatch.setattr(making, "make_index", fail)
     chunk = chunks_of(entry_of(write_events()))[0]
-    output, metrics = sums(Reader("NanoAODSchema"), chunk)
-    assert output[0] == sum(range(300))
-    assert metrics["columns_indexed"] == 0
+    reader = Reader("NanoAODSchema")
+    for _ in range(3):
+        output, metrics = sums(reader, chunk)
+        assert output[0] == sum(range(300))
+        assert metrics["columns_indexed"] == 0
+    assert len(tried) == 1  # not again for every chunk
+    reader.close()
 
 
 def test_without_a_shelf_each_has_its_own(write_events, entry_of):

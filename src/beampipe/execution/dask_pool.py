@@ -8,7 +8,7 @@ import queue
 import random
 import time
 import uuid
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import CancelledError
 from concurrent.futures import wait as wait_for
 from typing import TYPE_CHECKING, Any
@@ -198,7 +198,7 @@ class DaskPool:
         return [Lost(key, _reason(partial))]
 
     def _take_told(self, told: Told) -> None:
-        self._take_indexes({told.key: told.summary})
+        self._take_indexes([told.summary])
         if told.has_indexes:
             with _scheduler_errors():
                 self._calls.ask(told.worker)
@@ -209,7 +209,7 @@ class DaskPool:
         # A worker may die between the end of a summary and this line: None for those.
         with _scheduler_errors():
             answers = self._client.sync(self._gather, good) if good else {}
-        self._take_indexes(answers)
+        self._take_indexes(answers.values())
         return [
             Lost(key, _reason(future))
             if (summary := answers.get(key)) is None
@@ -217,9 +217,9 @@ class DaskPool:
             for key, future in ended.items()
         ]
 
-    def _take_indexes(self, answers: Mapping[Key, Summary]) -> None:
+    def _take_indexes(self, summaries: Iterable[Summary]) -> None:
         if self._desk is not None:
-            for summary in answers.values():
+            for summary in summaries:
                 self._desk.take(summary)
 
     async def _gather(self, good: Mapping[Key, Future[Any]]) -> dict[Key, Any]:

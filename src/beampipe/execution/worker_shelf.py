@@ -86,8 +86,5 @@ def summarize_bundle(partial: Partial) -> Summary:
     They are part of no partial: no merge carries them along, and where a summary is lost they are
     made again by whoever needs them.
     """
-    return replace(
-        summarize_partial(partial),
-        indexes=worker_shelf().take_new(),
-        sees_store=_SURROUNDINGS.sees_store,
-    )
+    summary, _ = tell_bundle(partial)
+    return replace(summary, indexes=take_new_indexes())

@@ -144,10 +144,17 @@ class _ChunkFactory(NanoEventsFactory):  # type: ignore[misc]  # coffea ships no
     """coffea's own factory, whose events may be narrow; cross-references ask it for them again."""
 
     def __init__(
-        self, schema: BaseSchema, mapping: ChunkMapping, key: str, narrow: Narrowing | None
+        self,
+        schema: BaseSchema,
+        mapping: ChunkMapping,
+        key: str,
+        *,
+        narrowing: Narrowing,
+        is_narrow: bool,
     ) -> None:
         super().__init__(schema, mapping, key, mode="virtual")
-        self._narrow = narrow
+        self._narrowing = narrowing
+        self._is_narrow = is_narrow
         self._kept: Callable[[], Any] = lambda: None
 
     def events(self) -> Any:
@@ -160,17 +167,18 @@ class _ChunkFactory(NanoEventsFactory):  # type: ignore[misc]  # coffea ships no
         return events
 
     def _make(self) -> Any:
-        form, narrow = self._schema.form, self._narrow
+        form, narrowing = self._schema.form, self._narrowing
         buffer_key = partial(_key_formatter, self._partition_key)
         layout = ak.from_buffers(
-            form if narrow is None else narrow.narrow_form(),
+            narrowing.narrow_form() if self._is_narrow else narrowing.form,
             len(self),
             self._mapping,
             buffer_key=buffer_key,
             highlevel=False,
         )
-        if narrow is not None:
-            layout = narrow.fill_up(layout).copy(parameters=form["parameters"])
+        if self._is_narrow:
+            layout = narrowing.fill_up(layout)
+        layout = layout.copy(parameters=form["parameters"])  # with this chunk's metadata
         attrs = {"@events_factory": self, "@form": form, "@buffer_key": buffer_key}
         return ak.Array(layout, behavior=self._schema.behavior(), attrs=attrs)
 
@@ -238,11 +246,17 @@ class NanoEventsBuilder:
         kept = self._schemas.get(key, lambda: self._make_schema(opened, metadata))
         mapping = ChunkMapping(loader, opened)
         partition = (opened.uuid, opened.file.treename, f"{loader.start}-{loader.stop}")
-        narrow = kept.narrowing if kept.narrowing.is_ready and not whole else None
-        factory = _ChunkFactory(_with(kept, metadata), mapping, tuple_to_key(partition), narrow)
+        is_narrow = kept.narrowing.is_ready and not whole
+        factory = _ChunkFactory(
+            _with(kept, metadata),
+            mapping,
+            tuple_to_key(partition),
+            narrowing=kept.narrowing,
+            is_narrow=is_narrow,
+        )
         with paused_collector():
             events = factory.events()
-        return BuiltEvents(events, kept.narrowing, mapping.used, is_narrow=narrow is not None)
+        return BuiltEvents(events, kept.narrowing, mapping.used, is_narrow=is_narrow)
 
     def _make_schema(self, opened: OpenTree, metadata: Mapping[str, Any]) -> _KeptSchema:
         form = self._forms.get(layout_key(opened), lambda: self._base_form(opened))

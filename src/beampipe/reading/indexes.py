@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from beampipe.reading.trees import OpenTree
 
 _KEPT_TEMPLATES = 8
+_CANNOT = "cannot be indexed"  # in the cache of an open tree
 
 
 class Indexes:
@@ -39,8 +40,11 @@ class Indexes:
         return found
 
     def make(self, opened: OpenTree) -> None:
-        """Make the index of an open tree that has none, and give it away for later runs."""
-        if opened.index is not None:
+        """Make the index of an open tree that has none, and give it away for later runs.
+
+        Where that is not possible it is tried once for as long as the tree is open.
+        """
+        if opened.index is not None or _CANNOT in opened.cache:
             return
         from beampipe.reading.index.making import make_index
 
@@ -51,6 +55,7 @@ class Indexes:
                 index = make_index(opened, treename=opened.file.treename)
         except ChunkUnreadableError:
             opened.is_suspect = was_suspect  # whoever needs what is broken will say so
+            opened.cache[_CANNOT] = True
             return
         opened.index = index
         self._shelf.put(
