@@ -20,6 +20,7 @@ def _isolated_home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest
     for variable in [name for name in os.environ if name.startswith("BEAMPIPE_")]:
         if variable != "BEAMPIPE_REAL_DATA":
             monkeypatch.delenv(variable)
+    monkeypatch.setenv("BEAMPIPE_COLUMN_DIR", str(home / "columns"))
 
 
 @pytest.fixture(scope="session")

@@ -16,6 +16,7 @@ def layers(tmp_path, monkeypatch):
     here = tmp_path / "Z → µµ 'x' \"q\""
     here.mkdir()
     monkeypatch.chdir(here)
+    monkeypatch.delenv("BEAMPIPE_COLUMN_DIR")
     monkeypatch.setattr(settings_module, "SYSTEM_FILE", tmp_path / "etc" / "config.toml")
     for path in settings_files():
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -29,6 +30,8 @@ def test_defaults_are_those_of_the_reference(layers):
         "run_root": Path("beampipe-runs"),
         "cache_dir": Path(os.environ["XDG_CACHE_HOME"]) / "beampipe",
         "index_cache": 2_000_000_000,
+        "column_cache": 10_000_000_000,
+        "column_dir": None,
         "workers": None,
         "memory_limit": None,
         "checkpoint_s": 30.0,

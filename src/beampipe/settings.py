@@ -189,6 +189,12 @@ class Settings(BaseModel):
         Where metadata of files is kept between runs.
     index_cache : int
         What the indexes of files may take there [bytes]; 0: none are kept.
+    column_cache : int
+        What columns that were read may take on the host of each worker [bytes], so that the next
+        run over them reads no ROOT file; 0: none are kept. Never more than half of what is free.
+    column_dir : Path or None
+        Where they are kept, on that host; None is below its folder for temporary files
+        (``TMPDIR``), unless that lies in memory.
     workers : int or None
         Worker processes of the embedded cluster; 0 runs in this process, None is one per core.
     memory_limit : int or None
@@ -211,6 +217,8 @@ class Settings(BaseModel):
     run_root: _UserPath = Path("beampipe-runs")
     cache_dir: _UserPath = Field(default_factory=_default_cache_dir)
     index_cache: Annotated[int, _RoomCheck, _NumberCheck] = 2_000_000_000
+    column_cache: Annotated[int, _RoomCheck, _NumberCheck] = 10_000_000_000
+    column_dir: _UserPath | None = None
     workers: Annotated[NonNegativeInt | None, _NumberCheck] = None
     memory_limit: Annotated[int | None, _MemoryCheck, _NumberCheck] = None
     checkpoint_s: Annotated[float, _NumberCheck, Field(gt=0, allow_inf_nan=False)] = 30.0

@@ -180,6 +180,7 @@ class Stage:
         temporary.mkdir(exist_ok=True)
         variables = {
             "XDG_CACHE_HOME": str(self.folder / "cache"),
+            "BEAMPIPE_COLUMN_DIR": str(self.folder / "columns"),
             "XDG_CONFIG_HOME": str(self.folder / "config"),
             "TMPDIR": str(temporary),
             "DASK_DISTRIBUTED__WORKER__MULTIPROCESSING_METHOD": "forkserver",

@@ -94,7 +94,7 @@ class MadeUpReader:
 
     made = ()
 
-    def __init__(self, schema, *, shelf=None):  # noqa: ARG002
+    def __init__(self, schema, **_):
         if schema == "broken":
             raise SchemaError("no such schema")
         self.given, self.is_closed = [], False
@@ -554,7 +554,7 @@ def test_a_thread_that_ends_closes_its_trees(monkeypatch):
     closed = []
 
     class Reader:
-        def __init__(self, schema, *, shelf=None):  # noqa: ARG002
+        def __init__(self, schema, **_):
             self.schema = schema
 
         def close(self):

@@ -60,11 +60,11 @@ from beampipe.execution.worker_settings import UNSET
 _INCIDENTS = 500  # of all drivers of a run
 WORKER_STAGES = (
     *("open", "read", "fetch", "decompress", "interpret"),
-    *("process", "fill", "add", "merge"),
+    *("keep", "process", "fill", "add", "merge"),
 )
 DRIVER_STAGES = ("pull", "commit")
 _READING_COUNTS = (
-    *("bytes_cached", "columns_indexed", "columns_uproot"),
+    *("bytes_cached", "columns_cached", "columns_indexed", "columns_uproot"),
     *("chunks_full_form", "chunks_again"),
     *("indexes_made", "indexes_stored", "indexes_sent"),
 )

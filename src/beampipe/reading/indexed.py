@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from typing import Any
 
 from beampipe.reading.index.codecs import BrokenBytesError
@@ -33,11 +33,20 @@ class IndexedColumns:
         Of the index's layout.
     entries : (int, int)
         Entry range.
+    on_wrong : callable, optional
+        Called when the index has told of bytes that are not there.
     """
 
     def __init__(
-        self, opened: OpenTree, index: FileIndex, template: LayoutTemplate, entries: tuple[int, int]
+        self,
+        opened: OpenTree,
+        index: FileIndex,
+        template: LayoutTemplate,
+        entries: tuple[int, int],
+        *,
+        on_wrong: Callable[[], None] = lambda: None,
     ) -> None:
+        self._on_wrong = on_wrong
         self._opened = opened
         self._index = index
         self._template = template
@@ -90,6 +99,10 @@ class IndexedColumns:
             start=self._start,
             stop=self._stop,
         )
+
+    def reject(self) -> None:
+        """Say that the index told of bytes that are not there."""
+        self._on_wrong()
 
     def metrics(self) -> dict[str, float]:
         """Give the time spent on each stage so far [s]."""

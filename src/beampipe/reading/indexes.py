@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from beampipe.errors import ChunkUnreadableError
@@ -77,7 +78,8 @@ class Indexes:
         from beampipe.reading.indexed import IndexedColumns
 
         template = self._templates.get(layout_key(opened), lambda: LayoutTemplate(opened))
-        return IndexedColumns(opened, opened.index, template, entries)
+        forget = partial(self.forget, opened)
+        return IndexedColumns(opened, opened.index, template, entries, on_wrong=forget)
 
 
 def _own_shelf() -> Any:

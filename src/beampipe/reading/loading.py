@@ -14,6 +14,7 @@ from beampipe.reading.layouts import is_rntuple
 from beampipe.reading.trees import OpenTree
 
 if TYPE_CHECKING:
+    from beampipe.reading.column_cache import CachedColumns
     from beampipe.reading.indexed import IndexedColumns
 
 
@@ -33,8 +34,8 @@ class ColumnLoader:
         Told the name of every column before it is read.
     indexed : IndexedColumns, optional
         Reads columns through the file's index; all others are uproot's to read.
-    on_wrong_index : callable, optional
-        Called when the index has told of bytes that are not there.
+    cached : CachedColumns, optional
+        Columns that were read before, and where those read now are kept.
 
     Attributes
     ----------
@@ -52,7 +53,7 @@ class ColumnLoader:
         *,
         on_read: Callable[[str], None] | None = None,
         indexed: IndexedColumns | None = None,
-        on_wrong_index: Callable[[], None] = lambda: None,
+        cached: CachedColumns | None = None,
     ) -> None:
         self.opened: OpenTree | None = opened
         self.start = start
@@ -63,8 +64,8 @@ class ColumnLoader:
         self._touched: set[str] = set()
         self._on_read = on_read
         self._indexed = indexed
-        self._on_wrong_index = on_wrong_index
-        self._counts = {"columns_indexed": 0, "columns_uproot": 0}
+        self._cached = cached
+        self._counts = {"columns_cached": 0, "columns_indexed": 0, "columns_uproot": 0}
 
     @property
     def entries(self) -> tuple[int, int]:
@@ -133,18 +134,28 @@ class ColumnLoader:
             self._accounted(self.opened),
             MappedReadErrors(self.opened, entries=self.entries),
         ):
+            if self._cached is not None:
+                names = [name for name in names if not self._cached.has(name)]
             self._indexed.fetch(names)
 
     def metrics(self) -> dict[str, float]:
         """Give the time spent on each stage so far [s], and how many columns were read how."""
-        stages = {} if self._indexed is None else self._indexed.metrics()
+        stages: dict[str, float] = {} if self._indexed is None else self._indexed.metrics()
+        if self._cached is not None:
+            stages |= {"bytes_cached": self._cached.bytes_cached, "keep_s": self._cached.keep_s}
         return stages | self._counts
 
     def confirm(self) -> None:
-        """Make sure that what was read is of the file that was planned; see `OpenTree.confirm`."""
-        if self.opened is not None:
-            with self._accounted(self.opened):
-                self.opened.confirm()
+        """Make sure that what was read is of the file that was planned; see `OpenTree.confirm`.
+
+        Only then it is kept for later runs.
+        """
+        if self.opened is None:
+            return
+        with self._accounted(self.opened):
+            self.opened.confirm()
+        if self._cached is not None and not self.opened.was_rewritten():
+            self._cached.keep()
 
     def has(self, name: str) -> bool:
         """Tell whether the tree has such a column."""
@@ -154,9 +165,20 @@ class ColumnLoader:
     def close(self) -> None:
         """Let go of the columns and of the tree."""
         self._columns.clear()
-        self._indexed = self.opened = None
+        self._indexed = self._cached = self.opened = None
 
     def _read(self, opened: OpenTree, name: str) -> Any:
+        if self._cached is None or self.start == self.stop:
+            return self._read_file(opened, name)
+        array = self._cached.get(name)
+        if array is None:
+            array = self._read_file(opened, name)
+            self._cached.note(name, array)
+        else:
+            self._counts["columns_cached"] += 1
+        return array
+
+    def _read_file(self, opened: OpenTree, name: str) -> Any:
         if self._indexed is not None and self._indexed.has(name):
             from beampipe.reading.index.codecs import BrokenBytesError
 
@@ -164,7 +186,7 @@ class ColumnLoader:
                 array = self._indexed.read(name)
             except BrokenBytesError:
                 # The file is broken, and uproot says how; or the index is, and uproot reads it.
-                self._on_wrong_index()
+                self._indexed.reject()
             else:
                 self._counts["columns_indexed"] += 1
                 return array

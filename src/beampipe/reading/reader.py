@@ -23,6 +23,7 @@ from beampipe.reading.trees import OpenTree, TreePool
 
 if TYPE_CHECKING:
     from beampipe.reading.branches import BranchesBuilder
+    from beampipe.reading.column_cache import ColumnCache
     from beampipe.reading.events import NanoEventsBuilder
     from beampipe.reading.index.shelf import Shelf
 
@@ -163,9 +164,10 @@ class ChunkEvents:
         dict of str to float
             ``open_s`` and ``read_s`` [s], of the latter where known ``fetch_s``,
             ``decompress_s`` and ``interpret_s`` [s]; ``bytes_read`` asked of the storage;
-            ``columns_indexed`` and ``columns_uproot``, read through the index or by uproot
-            itself; ``chunks_full_form`` and ``chunks_again``: how often the events were built
-            with all columns, and the processor was called again.
+            ``columns_cached``, ``columns_indexed`` and ``columns_uproot``: found in the cache
+            (``bytes_cached`` of them), read through the index or by uproot itself; ``keep_s``
+            spent on keeping columns [s]; ``chunks_full_form`` and ``chunks_again``: how often the
+            events were built with all columns, and the processor was called again.
         """
         return {
             "open_s": self.open_s,
@@ -223,6 +225,8 @@ class Reader:
         Passed to ``uproot.open``.
     shelf : Shelf, optional
         Indexes of files that are known, where new ones are put; one of its own by default.
+    columns : ColumnCache, optional
+        Columns that were read before, where new ones are put; none by default.
     """
 
     def __init__(
@@ -232,7 +236,9 @@ class Reader:
         max_open: int = 4,
         uproot_options: Mapping[str, Any] | None = None,
         shelf: Shelf | None = None,
+        columns: ColumnCache | None = None,
     ) -> None:
+        self._columns = columns
         self._indexes = Indexes(shelf)
         self._pool = TreePool(
             max_open=max_open, uproot_options=uproot_options, find_index=self._indexes.find
@@ -286,6 +292,7 @@ class Reader:
         needs_borders = chunk.plan.n_chunks > 1 and chunk.plan.steps is None
         whole = chunk_range(chunk, cluster_boundaries(opened) if needs_borders else None)
         start, stop = _cut(whole, *piece)
+        cache = self._columns
         dataset = chunk.plan.file.dataset
         loader = ColumnLoader(
             opened,
@@ -293,7 +300,7 @@ class Reader:
             stop,
             on_read=on_read,
             indexed=self._indexes.columns(opened, (start, stop)),
-            on_wrong_index=partial(self._indexes.forget, opened),
+            cached=None if cache is None else cache.columns(opened, (start, stop)),
         )
         about = _describe(chunk, opened, start, stop) | dict(metadata)
         self._learned.fetch(opened, dataset, loader)

@@ -167,6 +167,8 @@ def describe_run(run: RunHeader) -> str:
         parts.append(f"{format_quantity(metrics['events_per_s'])} events/s")
     if metrics.get("bytes_read"):
         parts.append(f"{format_bytes(metrics['bytes_read'])} read")
+    if metrics.get("bytes_cached"):
+        parts.append(f"{format_bytes(metrics['bytes_cached'])} from the column cache")
     if metrics.get("n_workers"):
         count = metrics["n_workers"]
         parts.append(f"{count} worker{'' if count == 1 else 's'}")

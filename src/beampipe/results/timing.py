@@ -15,6 +15,7 @@ WORKER_STAGES = {
     "decompress": "decompressing",
     "interpret": "turning bytes into arrays",
     "read": "reading columns",
+    "keep": "keeping columns for the next run",
     "compute": "in the processor",
     "fill": "filling histograms",
     "merge": "adding and merging outputs",
@@ -127,8 +128,7 @@ def _split_work(seconds: Mapping[str, float]) -> dict[str, float]:
         if within and split["read"] < _MIN_SHARE * seconds["read"]:
             del split["read"]
     fill = seconds.get("fill", 0.0)
-    if fill > 0:
-        split["fill"] = fill
+    split |= {name: seconds[name] for name in ("keep", "fill") if seconds.get(name, 0) > 0}
     if "process" in seconds:
         split["compute"] = max(seconds["process"] - fill, 0.0)
     if "add" in seconds or "merge" in seconds:

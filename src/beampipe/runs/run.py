@@ -28,6 +28,7 @@ from beampipe.execution.interrupts import terminable
 from beampipe.execution.processors import load_processor
 from beampipe.execution.provenance import collect_provenance
 from beampipe.execution.runs_index import new_run_directory
+from beampipe.reading.column_cache import ColumnRoom
 from beampipe.results.result import RunResult
 from beampipe.runs.arguments import ON_ERROR, check_budget, check_choice, refuse_foreign
 from beampipe.runs.display import show_counting, show_progress
@@ -347,7 +348,11 @@ def _drive(
         pool, dashboard = stack.enter_context(
             open_pool(
                 client,
-                replace(job.context, error_rules=options.settings.error_rules),
+                replace(
+                    job.context,
+                    error_rules=options.settings.error_rules,
+                    columns=_column_room(options.settings),
+                ),
                 workers=options.workers,
                 memory_limit=options.settings.memory_limit,
                 desk=make_desk(options.settings),
@@ -363,6 +368,11 @@ def _drive(
             stages_s=stages_s,
         )
     return RunResult(record)
+
+
+def _column_room(settings: Settings) -> ColumnRoom:
+    directory = None if settings.column_dir is None else str(settings.column_dir.absolute())
+    return ColumnRoom(settings.column_cache, directory)
 
 
 def options_to_json(options: RunOptions) -> dict[str, Any]:

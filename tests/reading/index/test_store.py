@@ -2,16 +2,15 @@ from __future__ import annotations
 
 import errno
 import os
-import signal
 import subprocess
 import sys
 import textwrap
-import threading
 import time
 from pathlib import Path
 
 import pytest
 
+from beampipe.reading import kept_files
 from beampipe.reading.index import store as stores
 from beampipe.reading.index.shelf import Made, Place
 from beampipe.reading.index.store import IndexStore, StorePlace, open_store
@@ -108,8 +107,8 @@ def test_names_of_trees_do_not_show(store, directory):
 
 @pytest.mark.parametrize("most_asked", [0, 512])
 def test_what_is_known_is_told_without_opening(store, monkeypatch, most_asked):
-    monkeypatch.setattr(stores, "_MOST_ASKED", most_asked)
-    monkeypatch.setattr(stores, "_read", None)
+    monkeypatch.setattr(kept_files, "_MOST_ASKED", most_asked)
+    monkeypatch.setattr(stores, "read_file", None)
     for number in (1, 3):
         store.put(place_of(number), MADE)
     assert store.find_known([place_of(n) for n in range(5)]) == {place_of(1), place_of(3)}
@@ -193,43 +192,7 @@ def test_a_huge_file_is_not_read(store, directory):
     assert store.get(PLACE) is None
 
 
-def test_foreign_files_are_left_alone(store, directory):
-    store.put(PLACE, MADE)
-    foreign = [directory / "notes.txt", index_files(directory)[0].parent / "notes.txt"]
-    for path in foreign:
-        path.write_text("mine")
-    store.tidy()
-    assert all(path.read_text() == "mine" for path in foreign)
-
-
 # -- trouble with the disk ----------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EROFS])
-def test_a_disk_that_cannot_be_written_is_given_up(store, monkeypatch, number):
-    store.put(PLACE, MADE)
-    tries = []
-
-    def fail(path, data):
-        tries.append(path)
-        raise OSError(number, os.strerror(number))
-
-    monkeypatch.setattr(stores, "_write", fail)
-    assert not any(store.put(place_of(n), MADE) for n in range(10))
-    assert len(tries) == stores._MOST_FAILURES
-    assert store.get(PLACE) == MADE
-
-
-def test_a_write_that_fails_leaves_nothing_behind(store, directory, monkeypatch):
-    store.put(PLACE, MADE)
-
-    def fail(self, target):
-        raise OSError(errno.EIO, "no")
-
-    monkeypatch.setattr(Path, "replace", fail)
-    assert not store.put(PLACE, Made(b"new"))
-    assert not litter(directory)
-    assert store.get(PLACE) == MADE
 
 
 def test_a_file_in_the_place_of_the_folder_makes_nothing_fail(tmp_path):
@@ -239,211 +202,6 @@ def test_a_file_in_the_place_of_the_folder_makes_nothing_fail(tmp_path):
     assert store.get(PLACE) is None
     assert store.place() is None
     assert store.find_known([PLACE]) == set()
-
-
-# -- kill -9 ------------------------------------------------------------------------------------
-
-
-HALF_WRITTEN = """
-class Half:
-    def __init__(self, descriptor, mode):
-        self.descriptor = descriptor
-    def __enter__(self):
-        return self
-    def __exit__(self, *_):
-        pass
-    def write(self, data):
-        os.write(self.descriptor, data[:60])
-        die()
-stores.open = Half
-"""
-AFTER_RENAME = """
-replace = stores.Path.replace
-stores.Path.replace = lambda source, target: (replace(source, target), die())
-"""
-
-
-@pytest.mark.parametrize(
-    ("step", "survives"),
-    [
-        ("stores.tempfile.mkstemp = die", "old"),
-        (HALF_WRITTEN, "old"),
-        ("stores.Path.replace = die", "old"),
-        (AFTER_RENAME, "new"),
-        ("stores.os.fstat = die", "old"),
-    ],
-    ids=["before", "half written", "before the rename", "after the rename", "counting"],
-)
-def test_a_kill_at_any_step_leaves_the_old_one_or_the_new_one(store, directory, step, survives):
-    store.put(PLACE, MADE)
-    died = run_program(f"{step}\nstore.put(place, Made(b'new', 1.0, 2))", directory)
-    assert died.returncode == -signal.SIGKILL, died.stderr
-    assert store.get(PLACE) == (MADE if survives == "old" else Made(b"new", 1.0, 2))
-    assert store.put(PLACE, Made(b"newer"))
-    assert store.get(PLACE) == Made(b"newer")
-    for path in litter(directory):
-        set_age(path, stores._LITTER_AGE_S + 10)
-    store.tidy()
-    assert not litter(directory)
-    assert store.get(PLACE) == Made(b"newer")
-
-
-def test_a_kill_while_tidying_leaves_a_store_that_works(directory):
-    store = IndexStore(directory, max_bytes=40 * 4096)
-    for number in range(35):
-        store.put(place_of(number), MADE)
-    died = run_program(
-        "store.max_bytes = 20 * 4096\nstores.os.truncate = die\nstore.tidy()", directory
-    )
-    assert died.returncode == -signal.SIGKILL, died.stderr
-    assert len(index_files(directory)) == 16
-    for number in range(100, 200):
-        assert store.put(place_of(number), MADE)
-    assert len(index_files(directory)) <= 40
-    assert store.get(place_of(199)) == MADE
-
-
-def test_a_kill_at_a_moment_that_nobody_chose(store, directory):
-    program = """
-        print("ready", flush=True)
-        number = 0
-        while True:
-            store.put(Place(f"uuid-{number % 20}", "Events"), Made(bytes([number % 251]) * 300_000))
-            number += 1
-    """
-    start = "from beampipe.reading.index import store as stores\n"
-    start += "from beampipe.reading.index.shelf import Made, Place\n"
-    start += f"store = stores.IndexStore({str(directory)!r})\n"
-    for _ in range(3):
-        with subprocess.Popen(
-            [sys.executable, "-c", start + textwrap.dedent(program)], stdout=subprocess.PIPE
-        ) as process:
-            process.stdout.readline()
-            seen = 0
-            while seen < 20:  # it writes, over and over
-                seen += sum(store.get(place_of(n)) is not None for n in range(20))
-            process.kill()
-        for number in range(20):
-            found = store.get(place_of(number))
-            assert found is None or found.data == found.data[:1] * 300_000
-
-
-# -- several at once ----------------------------------------------------------------------------
-
-
-def test_two_processes_write_at_once_and_a_third_reads(store, directory):
-    program = f"""
-        from beampipe.reading.index import store as stores
-        from beampipe.reading.index.shelf import Made, Place
-        import sys
-        store = stores.IndexStore({str(directory)!r}, max_bytes=64 * 4096)
-        for turn in range(40):
-            for number in range(8):
-                text = sys.argv[1].encode() * 20_000
-                assert store.put(Place(f"uuid-{{number}}", "Events"), Made(text, turn, 1))
-    """
-    writers = [
-        subprocess.Popen([sys.executable, "-c", textwrap.dedent(program), name]) for name in "ab"
-    ]
-    wholes = {b"a" * 20_000, b"b" * 20_000}
-    seen = 0
-    while any(writer.poll() is None for writer in writers):
-        for number in range(8):
-            found = store.get(place_of(number))
-            if found is not None:
-                assert found.data in wholes
-                seen += 1
-    assert [writer.wait() for writer in writers] == [0, 0]
-    assert seen
-    assert not litter(directory)
-    assert all(store.get(place_of(number)).data in wholes for number in range(8))
-
-
-def test_threads_may_use_one_store(store):
-    failed = []
-
-    def work(name):
-        made = Made(name.encode() * 1000)
-        for number in range(30):
-            store.put(place_of(number), made)
-            found = store.get(place_of(number))
-            if found is None or len(set(found.data)) != 1:
-                failed.append(found)
-
-    threads = [threading.Thread(target=work, args=(name,)) for name in "abcd"]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert not failed
-
-
-# -- size ---------------------------------------------------------------------------------------
-
-
-def test_what_was_not_used_longest_goes_first(directory):
-    store = IndexStore(directory, max_bytes=20 * 4096)
-    for number in range(20):
-        store.put(place_of(number), MADE)
-        set_age(store._path(place_of(number)), 100_000 - number)
-    assert store.get(place_of(0)) == MADE  # used again just now
-    store.put(place_of(20), MADE)
-    left = [n for n in range(21) if store.get(place_of(n))]
-    assert left == [0, *range(6, 21)], "down to four fifths"
-
-
-@pytest.mark.parametrize("size", [10, 5000, 20_000])
-def test_the_store_never_takes_much_more_than_it_may(directory, size):
-    most = 60 * 4096
-    for number in range(200):  # every one a process of its own, as far as it knows
-        store = IndexStore(directory, max_bytes=most)
-        assert store.put(place_of(number), Made(bytes(size)))
-        used = sum(stores._blocks(path.stat().st_size) for path in index_files(directory))
-        assert used * 4096 <= most
-    assert store.get(place_of(199)) is not None
-
-
-def test_not_everything_is_looked_through_at_every_write(directory, monkeypatch):
-    store = IndexStore(directory, max_bytes=500 * 4096)
-    scans = []
-    original = IndexStore._scan
-
-    def scan(self):
-        scans.append(1)
-        return original(self)
-
-    monkeypatch.setattr(IndexStore, "_scan", scan)
-    for number in range(1000):
-        store.put(place_of(number), MADE)
-    assert len(scans) <= 8
-
-
-def test_a_lost_or_foreign_tally_is_made_anew(directory):
-    store = IndexStore(directory, max_bytes=50 * 4096)
-    for number in range(40):
-        store.put(place_of(number), MADE)
-    (directory / "usage").unlink()
-    store.put(place_of(40), MADE)
-    assert (directory / "usage").stat().st_size >= 41
-    (directory / "usage").write_bytes(b"x" * 10_000)
-    store.put(place_of(41), MADE)
-    assert (directory / "usage").stat().st_size == 42
-    for number in range(100, 150):
-        store.put(place_of(number), MADE)
-        assert len(index_files(directory)) <= 50
-
-
-def test_a_store_of_no_size_is_read_only(store, directory):
-    store.put(PLACE, MADE)
-    nothing = IndexStore(directory, max_bytes=0)
-    assert not nothing.put(place_of(1), MADE)
-    assert nothing.get(PLACE) == MADE
-
-
-def test_one_that_would_push_out_the_others_is_not_kept(directory):
-    store = IndexStore(directory, max_bytes=80_000)
-    assert not store.put(PLACE, Made(bytes(10_000)))
-    assert store.put(PLACE, Made(bytes(9_000)))
 
 
 def test_reading_says_that_it_is_used_but_not_every_time(store, directory):
@@ -456,6 +214,13 @@ def test_reading_says_that_it_is_used_but_not_every_time(store, directory):
     set_age(path, stores._TOUCH_EVERY_S + 60)
     store.get(PLACE)
     assert path.stat().st_mtime_ns > before
+
+
+def test_a_store_of_no_size_is_read_only(store, directory):
+    store.put(PLACE, MADE)
+    nothing = IndexStore(directory, max_bytes=0)
+    assert not nothing.put(place_of(1), MADE)
+    assert nothing.get(PLACE) == MADE
 
 
 # -- seen from elsewhere ------------------------------------------------------------------------

@@ -31,7 +31,10 @@ ALWAYS = (
 
 OURS = "beampipe"
 COMPUTES = 2
-"""To be raised when a change of Beampipe changes what a chunk holds or how outputs are added."""
+"""To be raised when a change of Beampipe changes what a chunk holds or how outputs are added.
+
+For what a column holds when it is read, raise `column_cache.READS` as well.
+"""
 
 
 def is_own(module_name: str | None) -> bool:
