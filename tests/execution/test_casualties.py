@@ -39,8 +39,7 @@ def scene(chunks_of, make_file_plan):
 
 def send(casualties, chunks, *, number=1, is_quiet=False, **terms):
     bundle = Bundle(number, chunks[0].plan.file.dataset, tuple(chunks), 1.0, **terms)
-    by_key = {chunk.key[1:]: chunk for chunk in chunks}
-    casualties.out.add(f"b{number}", Outing(bundle, by_key, 0.0, is_quiet=is_quiet))
+    casualties.out.add(f"b{number}", Outing(bundle, 0.0, is_quiet=is_quiet))
 
 
 def kill(casualties, *numbers, begun=None, seen=None, is_expected=False):

@@ -1,6 +1,7 @@
 import pytest
 
 from beampipe.errors import PartialLostError
+from beampipe.execution.chunk_list import ChunkList
 from beampipe.execution.committing import Committer
 from beampipe.execution.holdings import Held
 from beampipe.execution.manifest import Manifest
@@ -55,7 +56,7 @@ def hold(committer, make_partial):
     def hold(key, k, *, answer=None, value_bytes=0, node=None):
         partial = make_partial(k)
         committer.pool.answers[key] = answer or partial
-        held = Held(key, partial.manifest, {}, value_bytes, node)
+        held = Held(key, partial.manifest, ChunkList(()), value_bytes, node)
         committer.hold(held)
         return held
 

@@ -3,6 +3,7 @@ import pytest
 from beampipe.datasets.model import DatasetPlan, FileEntry, FilePlan, Plan
 from beampipe.execution import blocks as blocks_module
 from beampipe.execution.blocks import Blocks
+from beampipe.execution.chunk_list import ChunkList
 from beampipe.execution.groups import FileGroups
 from beampipe.execution.holdings import GroupedHoldings, Held, TreeHoldings
 from beampipe.execution.manifest import DoneChunk, Manifest
@@ -36,8 +37,8 @@ def plan():
 def hold(plan):
     def make(*numbers, value_bytes=0):
         chunks = list(plan.chunks())
-        mine = {chunks[n].key[1:]: chunks[n] for n in numbers}
-        done = tuple(DoneChunk(uuid, k, 4, k, k + 1) for uuid, k in mine)
+        mine = ChunkList(chunks[n] for n in numbers)
+        done = tuple(DoneChunk(one.plan.file.uuid, one.k, 4, one.k, one.k + 1) for one in mine)
         return Held("k" + "_".join(map(str, numbers)), Manifest("d", done), mine, value_bytes)
 
     return make

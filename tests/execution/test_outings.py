@@ -14,8 +14,7 @@ def make_outing(chunks_of, make_file_plan):
     def make(number=1, *, sent_at=0.0, twin=None, is_quiet=False):
         chunks = chunks_of(make_file_plan())
         bundle = Bundle(number, "d", tuple(chunks), 1.0)
-        by_key = {chunk.key[1:]: chunk for chunk in chunks}
-        return Outing(bundle, by_key, sent_at, twin, is_quiet)
+        return Outing(bundle, sent_at, twin, is_quiet)
 
     return make
 

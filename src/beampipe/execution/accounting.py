@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
+
+import numpy as np
 
 from beampipe.datasets.model import DatasetPlan, FilePlan, Plan, UncountedFile
 from beampipe.datasets.urls import show_url
 from beampipe.errors import LedgerError
-from beampipe.execution.manifest import (
-    ChunkKey,
-    DoneChunk,
-    FailedChunk,
-    Manifest,
-    check_no_overlap,
-)
+from beampipe.execution.done_chunks import NOTHING, DoneChunk, DoneChunks, check_no_overlap
+from beampipe.execution.manifest import ChunkKey, FailedChunk, Manifest
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,37 +176,34 @@ class Accounting:
         return sum(dataset.events_processed for dataset in self.datasets)
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class DatasetTally:
     """What the ledger says of one dataset: done chunks, and the last failure of the others."""
 
-    done: dict[ChunkKey, DoneChunk] = field(default_factory=dict)
-    failed: dict[ChunkKey, FailedChunk] = field(default_factory=dict)
+    done: DoneChunks = NOTHING
+    failed: Mapping[ChunkKey, FailedChunk] = field(default_factory=dict)
     reused: int = 0
 
-    def take(self, manifest: Manifest, *, is_reused: bool = False) -> None:
-        """Take in one segment.
+    @classmethod
+    def of(cls, manifests: Sequence[Manifest], *, reused: int = 0) -> DatasetTally:
+        """Take in all segments of a dataset, in their order.
 
         Raises
         ------
         LedgerError
             ``run-ledger``: a chunk is in two segments.
         """
-        for chunk in manifest.done:
-            key = (chunk.uuid, chunk.k)
-            if key in self.done:
-                raise LedgerError(
-                    "The same chunk is in two segments.",
-                    why=f"file {chunk.uuid}, part {chunk.k} of {chunk.n}",
-                    fix="report this with the run directory: the engine must never do it",
-                )
-            self.done[key] = chunk
-            self.failed.pop(key, None)
-        for failure in manifest.failed:
-            key = (failure.uuid, failure.k)
-            if key not in self.done:
-                self.failed[key] = failure
-        self.reused += len(manifest.done) if is_reused else 0
+        done = DoneChunks.join(manifest.done for manifest in manifests)
+        if (twice := done.find_twice()) is not None:
+            raise LedgerError(
+                "The same chunk is in two segments.",
+                why=f"file {twice.uuid}, part {twice.k} of {twice.n}",
+                fix="report this with the run directory: the engine must never do it",
+            )
+        failed = {(one.uuid, one.k): one for manifest in manifests for one in manifest.failed}
+        parts = done.parts_of_files() if failed else {}
+        left = {key: one for key, one in failed.items() if key[1] not in parts.get(key[0], ())}
+        return cls(done, left, reused)
 
 
 Tally = Mapping[str, DatasetTally]
@@ -219,12 +213,14 @@ def tally_manifests(
     manifests: Iterable[Manifest], *, reused: Iterable[Manifest] = ()
 ) -> dict[str, DatasetTally]:
     """Go through the ledger once; `reused` were there before this driver began."""
-    tally: dict[str, DatasetTally] = defaultdict(DatasetTally)
+    by_dataset: dict[str, list[Manifest]] = defaultdict(list)
+    n_reused: Counter[str] = Counter()
     for manifest in reused:
-        tally[manifest.dataset].take(manifest, is_reused=True)
+        by_dataset[manifest.dataset].append(manifest)
+        n_reused[manifest.dataset] += len(manifest.done)
     for manifest in manifests:
-        tally[manifest.dataset].take(manifest)
-    return dict(tally)
+        by_dataset[manifest.dataset].append(manifest)
+    return {name: DatasetTally.of(some, reused=n_reused[name]) for name, some in by_dataset.items()}
 
 
 def account(plan: Plan, tally: Tally) -> Accounting:
@@ -248,8 +244,9 @@ def account(plan: Plan, tally: Tally) -> Accounting:
 
 def _account_dataset(dataset: DatasetPlan, tally: DatasetTally) -> DatasetAccounting:
     plans = {plan.file.uuid: plan for plan in dataset.files}
-    processed = sum(_events_in_plan(plans, chunk) for chunk in tally.done.values())
-    check_no_overlap(tally.done.values())
+    _check_are_planned(plans, tally.done)
+    check_no_overlap(tally.done)
+    processed = tally.done.n_events
     failed = _count_failed(plans, tally)
     planned = dataset.n_events
     return DatasetAccounting(
@@ -267,9 +264,21 @@ def _account_dataset(dataset: DatasetPlan, tally: DatasetTally) -> DatasetAccoun
     )
 
 
-def _events_in_plan(plans: Mapping[str, FilePlan], chunk: DoneChunk) -> int:
-    _check_is_planned(plans, chunk)
-    return chunk.stop - chunk.start
+def _check_are_planned(plans: Mapping[str, FilePlan], done: DoneChunks) -> None:
+    found = [plans.get(uuid) for uuid, _ in done.files]
+    used = np.zeros(len(found), np.int64)
+    ends = np.zeros(len(found), np.int64)
+    in_steps = np.zeros(len(found), bool)
+    for place, ((_, n), plan) in enumerate(zip(done.files, found, strict=True)):
+        if plan is not None and n == plan.n_chunks:
+            used[place], ends[place] = plan.used_chunks, plan.stop
+            in_steps[place] = plan.steps is not None
+    at, k, start, stop = done.rows.unpack()
+    at = at.astype(np.intp)
+    # Those with steps are looked at one by one; all others need no object of Python's.
+    odd = (k < 0) | (k >= used[at]) | (start < 0) | (start > stop) | (stop > ends[at])
+    for row in np.flatnonzero(odd | in_steps[at]):
+        _check_is_planned(plans, done[int(row)])
 
 
 def _check_is_planned(plans: Mapping[str, FilePlan], chunk: DoneChunk | FailedChunk) -> None:
@@ -306,7 +315,7 @@ def _count_failed(plans: Mapping[str, FilePlan], tally: DatasetTally) -> int:
     for failure in tally.failed.values():
         _check_is_planned(plans, failure)
         ranges[failure.uuid].append((failure.start, failure.stop, False))
-    for chunk in tally.done.values():
+    for chunk in tally.done if ranges else ():
         if chunk.uuid in ranges:
             ranges[chunk.uuid].append((chunk.start, chunk.stop, True))
     return sum(_uncovered(spans) for spans in ranges.values())

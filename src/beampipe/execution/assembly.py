@@ -71,10 +71,11 @@ def assemble_driver(
 
 def missing_chunks(plan: Plan, tally: Tally) -> Iterator[Chunk]:
     """Go through the chunks of a plan that no segment holds."""
-    for chunk in plan.chunks():
-        dataset, uuid, k = chunk.key
-        if dataset not in tally or (uuid, k) not in tally[dataset].done:
-            yield chunk
+    for dataset in plan.datasets:
+        done = tally[dataset.name].done.parts_of_files() if dataset.name in tally else {}
+        for file in dataset.files:
+            parts = done.get(file.file.uuid, frozenset())
+            yield from (Chunk(file, k) for k in range(file.used_chunks) if k not in parts)
 
 
 def make_budget(plan: Plan, options: DriverOptions) -> BudgetTally | None:

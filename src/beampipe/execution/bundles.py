@@ -27,7 +27,14 @@ from beampipe.execution.failures import describe_failure, explain_error
 from beampipe.execution.fills import watch_fills
 from beampipe.execution.instructions import name_instructions
 from beampipe.execution.kernels import warm_kernels
-from beampipe.execution.manifest import ChunkKey, DoneChunk, FailedChunk, Manifest, SplitChunk
+from beampipe.execution.manifest import (
+    ChunkKey,
+    DoneChunk,
+    DoneChunks,
+    FailedChunk,
+    Manifest,
+    SplitChunk,
+)
 from beampipe.execution.output_ties import check_can_travel, check_is_new, materialize
 from beampipe.execution.partials import Partial
 from beampipe.execution.retries import POLICY
@@ -396,7 +403,7 @@ class _Folder:
         return Partial(
             Manifest(
                 self.bundle.dataset,
-                done=tuple(self.done),
+                done=DoneChunks.of(self.done),
                 failed=tuple(self.failed),
                 split=tuple(self.split),
                 opened=tuple(sorted(self.opened)),

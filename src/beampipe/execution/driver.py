@@ -10,7 +10,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from beampipe.datasets.model import Chunk
@@ -23,12 +23,13 @@ from beampipe.errors import (
 )
 from beampipe.execution.budgets import ANYTHING
 from beampipe.execution.casualties import Casualties
+from beampipe.execution.chunk_list import ChunkList
 from beampipe.execution.committing import Committer, Refusal
 from beampipe.execution.dispatch import Dispatcher, terms_of
 from beampipe.execution.holdings import Held
 from beampipe.execution.incidents import Incidents
 from beampipe.execution.interrupts import deferred_interrupt
-from beampipe.execution.manifest import ChunkKey, FailedChunk, Manifest
+from beampipe.execution.manifest import FailedChunk, Manifest
 from beampipe.execution.meter import Meter
 from beampipe.execution.outings import Outing, Outings
 from beampipe.execution.pool import DeathReport, Event, Finished, Key, Lost, Pool, WorkerDied
@@ -93,7 +94,7 @@ class Driver:
     incidents: Incidents = field(default_factory=Incidents)
     casualties: Casualties = field(init=False)
     _out: Outings = field(default_factory=Outings)
-    _refused: Counter[ChunkKey] = field(default_factory=Counter)
+    _refused: Counter[tuple[str, str, int]] = field(default_factory=Counter)
     _stop: ExecutionError | None = None
     _is_ending: bool = False
     _interrupt: threading.Event = field(default_factory=threading.Event)
@@ -239,7 +240,7 @@ class Driver:
             if outing.is_answered_by(event.summary):
                 self._take_finished(event, outing)
             else:
-                self._refuse([event.key], outing.chunks)
+                self._refuse([event.key], outing.chunks.values())
 
     def _take_finished(self, event: Finished, outing: Outing) -> None:
         summary, manifest = event.summary, event.summary.manifest
@@ -251,7 +252,7 @@ class Driver:
             manifest.dataset,
         )
         if manifest.done:
-            done = [outing.chunks[chunk.uuid, chunk.k] for chunk in manifest.done]
+            done = (outing.chunks[chunk.uuid, chunk.k] for chunk in manifest.done)
             self.troubles.worked(done, outing.bundle.attempt, summary.host)
         if self.dispatcher.is_whole:
             if summary.remainder or summary.returned:
@@ -265,7 +266,8 @@ class Driver:
         if not outing.chunks:
             self.pool.release([event.key])
             return
-        self.committer.hold(Held(event.key, manifest, outing.chunks, summary.value_bytes))
+        chunks = ChunkList(outing.chunks.values())
+        self.committer.hold(Held(event.key, manifest, chunks, summary.value_bytes))
         self.meter.take(manifest)
         self.meter.look(summary.sketch)
         self._take_failures(manifest)
@@ -358,7 +360,7 @@ class Driver:
     def _refuse(
         self,
         keys: Sequence[Key],
-        chunks: Mapping[ChunkKey, Chunk],
+        chunks: Collection[Chunk],
         manifest: Manifest | None = None,
         *,
         reason: BaseException | None = None,
@@ -369,14 +371,15 @@ class Driver:
         if manifest is not None:
             self.meter.take(manifest, sign=-1)
             self.strikes.give_back(manifest)
-        self._refused.update(chunks.keys())
-        if any(self._refused[key] > _ATTEMPTS for key in chunks) and self._stop is None:
+        keys_of_chunks = [chunk.key for chunk in chunks]
+        self._refused.update(keys_of_chunks)
+        if any(self._refused[key] > _ATTEMPTS for key in keys_of_chunks) and self._stop is None:
             self._stop = WorkersLostError(
                 "The same results were lost again and again.",
                 why=f"{type(reason).__name__}: {reason}" if reason else "they kept changing",
                 fix="look at the workers' logs; `beampipe resume` goes on from what is committed",
             )
-        self.dispatcher.give_back(chunks.values())
+        self.dispatcher.give_back(chunks)
 
     # -- telling --------------------------------------------------------------------------
 

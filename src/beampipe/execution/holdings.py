@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
 
-from beampipe.datasets.model import Chunk
 from beampipe.execution.blocks import FAN_IN, Blocks, Node, parent_of
+from beampipe.execution.chunk_list import ChunkList
 from beampipe.execution.groups import FileGroups, Group
-from beampipe.execution.manifest import ChunkKey, Manifest, join_manifests
+from beampipe.execution.manifest import Manifest, join_manifests
 from beampipe.execution.pool import Key, Pool
 
 _FEWEST = 2
@@ -25,7 +25,7 @@ class Held:
     ----------
     manifest : Manifest
         What must be in it.
-    chunks : mapping of (str, int) to Chunk
+    chunks : ChunkList
         The chunks that it stands for.
     value_bytes : int
         About how large its value is [bytes].
@@ -37,7 +37,7 @@ class Held:
 
     key: Key
     manifest: Manifest
-    chunks: Mapping[ChunkKey, Chunk]
+    chunks: ChunkList
     value_bytes: int = 0
     node: Node | None = None
     depth: int = 0
@@ -99,8 +99,7 @@ class GroupedHoldings:
         self._put(held)
 
     def _put(self, held: Held) -> None:
-        uuid = next(iter(held.chunks))[0]
-        group = self._groups.find(held.manifest.dataset, uuid)
+        group = self._groups.group_of(next(iter(held.chunks)))
         self._held.setdefault(group, []).append(held)
         self._n += 1
         self._fold_group(group)
@@ -218,7 +217,7 @@ class TreeHoldings:
 def merge_held(pool: Pool, group: Sequence[Held]) -> Held:
     """Fold partials into one where they lie, and let go of them."""
     keys = [one.key for one in group]
-    chunks = {key: chunk for one in group for key, chunk in one.chunks.items()}
+    chunks = ChunkList.join([one.chunks for one in group])
     manifest = join_manifests(one.manifest for one in group)
     merged = pool.merge(keys)
     pool.release(keys)

@@ -2,25 +2,26 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any, NamedTuple
 
 from beampipe.errors import LedgerError
+from beampipe.execution.done_chunks import NOTHING, DoneChunk, DoneChunks, check_no_overlap
+
+__all__ = [
+    "ChunkKey",
+    "DoneChunk",
+    "DoneChunks",
+    "FailedChunk",
+    "Manifest",
+    "SplitChunk",
+    "check_no_overlap",
+    "join_manifests",
+]
 
 ChunkKey = tuple[str, int]
 """(file uuid, k): a chunk within its dataset."""
-
-
-class DoneChunk(NamedTuple):
-    """Part k of n of a file, done over the entries [start, stop)."""
-
-    uuid: str
-    k: int
-    n: int
-    start: int
-    stop: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +83,8 @@ class Manifest:
 
     Attributes
     ----------
+    done : DoneChunks
+        Given as any iterable of `DoneChunk`.
     split : tuple of SplitChunk
         The done chunks that were done piece by piece: another order of adding.
     opened : tuple of str
@@ -93,30 +96,32 @@ class Manifest:
     """
 
     dataset: str
-    done: tuple[DoneChunk, ...] = ()
+    done: DoneChunks = NOTHING
     failed: tuple[FailedChunk, ...] = ()
     split: tuple[SplitChunk, ...] = ()
     opened: tuple[str, ...] = ()
     node: tuple[int, int] | None = None
     instructions: tuple[str, ...] = ()
 
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "done", DoneChunks.of(self.done))
+
     def keys(self) -> Iterator[ChunkKey]:
         """Go through the chunks, done or failed."""
-        for done in self.done:
-            yield (done.uuid, done.k)
+        yield from self.done.keys()
         for failed in self.failed:
             yield (failed.uuid, failed.k)
 
     @property
     def n_events(self) -> int:
         """Events in the value [events]."""
-        return sum(chunk.stop - chunk.start for chunk in self.done)
+        return self.done.n_events
 
     def is_same(self, other: Manifest) -> bool:
         """Whether both hold exactly the same entry ranges, in whatever order."""
         return (
             self.dataset == other.dataset
-            and sorted(self.done) == sorted(other.done)
+            and self.done.is_same(other.done)
             and sorted(map(_place, self.failed)) == sorted(map(_place, other.failed))
         )
 
@@ -124,8 +129,7 @@ class Manifest:
         """The form it has in a segment."""
         return {
             "dataset": self.dataset,
-            # Numbers of NumPy would be written as text, and nobody could read the segment.
-            "done": [[chunk.uuid, *map(int, chunk[1:])] for chunk in self.done],
+            "done": list(self.done),
             "failed": [_failed_to_json(chunk) for chunk in self.failed],
             **(
                 {"split": [[one.uuid, int(one.k), int(one.pieces)] for one in self.split]}
@@ -142,7 +146,7 @@ class Manifest:
         """The inverse of `to_json`."""
         return cls(
             dataset=data["dataset"],
-            done=tuple(DoneChunk(*row) for row in data["done"]),
+            done=DoneChunks.of(data["done"]),
             failed=tuple(FailedChunk(**row) for row in data["failed"]),
             split=tuple(SplitChunk(*row) for row in data.get("split", ())),
             opened=tuple(map(str, data.get("opened", ()))),
@@ -172,7 +176,7 @@ def join_manifests(manifests: Iterable[Manifest]) -> Manifest:
     names = {manifest.dataset for manifest in manifests}
     if len(names) != 1:
         raise LedgerError(f"Manifests of several datasets cannot be joined: {sorted(names)}.")
-    done = tuple(chunk for manifest in manifests for chunk in manifest.done)
+    done = DoneChunks.join(manifest.done for manifest in manifests)
     check_no_overlap(done)
     failed = tuple(chunk for manifest in manifests for chunk in manifest.failed)
     split = tuple(chunk for manifest in manifests for chunk in manifest.split)
@@ -186,30 +190,3 @@ def join_manifests(manifests: Iterable[Manifest]) -> Manifest:
         opened=tuple(sorted(opened)),
         instructions=tuple(sorted(instructions)),
     )
-
-
-def check_no_overlap(done: Iterable[DoneChunk]) -> None:
-    """Refuse entry ranges that hold the same event twice.
-
-    Raises
-    ------
-    LedgerError
-        ``run-ledger``: names the file and both ranges.
-    """
-    by_file: dict[str, list[DoneChunk]] = defaultdict(list)
-    for chunk in done:
-        by_file[chunk.uuid].append(chunk)
-    for uuid, chunks in by_file.items():
-        chunks.sort(key=lambda chunk: (chunk.start, chunk.stop, chunk.k))
-        seen: set[int] = set()
-        reach = 0
-        for chunk in chunks:
-            if chunk.k in seen or (chunk.start < reach and chunk.stop > chunk.start):
-                raise LedgerError(
-                    "The same events are in two values.",
-                    why=f"file {uuid}: part {chunk.k}, entries {chunk.start} to {chunk.stop}, "
-                    f"overlaps what ends at {reach}",
-                    fix="report this with the run directory: the engine must never do it",
-                )
-            seen.add(chunk.k)
-            reach = max(reach, chunk.stop)

@@ -23,8 +23,6 @@ class Outing:
 
     Attributes
     ----------
-    chunks : dict of (str, int) to Chunk
-        What it was asked to do.
     sent_at : float
         When it was sent [s].
     twin : str or None
@@ -34,10 +32,20 @@ class Outing:
     """
 
     bundle: Bundle
-    chunks: dict[ChunkKey, Chunk]
     sent_at: float
     twin: Key | None = None
     is_quiet: bool = False
+    _chunks: dict[ChunkKey, Chunk] | None = None
+
+    @property
+    def chunks(self) -> dict[ChunkKey, Chunk]:
+        """What it was asked to do, without what its taker takes away.
+
+        It is made when it is asked for: thousands of bundles are out, of hundreds of chunks.
+        """
+        if self._chunks is None:
+            self._chunks = {chunk.key[1:]: chunk for chunk in self.bundle.chunks}
+        return self._chunks
 
     def is_answered_by(self, summary: Summary) -> bool:
         """Whether done, failed and handed back are exactly the chunks that were asked for."""
@@ -114,7 +122,7 @@ class Outings:
             return []  # at the end of a large run this is asked often, of many thousands
         late = []
         for key, outing in self._out.items():
-            expected_s = max(pace.chunk_s * len(outing.chunks), pace.longest_s)
+            expected_s = max(pace.chunk_s * len(outing.bundle.chunks), pace.longest_s)
             since = max(self.heard_at, outing.sent_at)
             if outing.twin is None and now - since > max(patience_s, _SLOWER * expected_s):
                 late.append((key, outing))

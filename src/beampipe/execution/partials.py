@@ -103,7 +103,7 @@ def merge_partials(partials: Sequence[Partial]) -> Partial:
     begin = time.perf_counter()
     manifest = join_manifests(partial.manifest for partial in partials)
     # In the order of the events as far as it goes: lists and categories then come out alike.
-    ordered = sorted(partials, key=lambda partial: min(partial.manifest.done, default=()))
+    ordered = sorted(partials, key=lambda partial: partial.manifest.done.first or ())
     values = [partial.value for partial in ordered if partial.manifest.n_events]
     total = values[0] if values else None
     try:

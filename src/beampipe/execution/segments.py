@@ -128,10 +128,13 @@ def fill_segment(
     }
     with zipfile.ZipFile(stream, "w", zipfile.ZIP_STORED) as archive:
         write = _write_copy if isinstance(entry, Segment) else _write_partial
-        text = dump_json({**head, **write(archive, entry)})
+        data = {**head, **write(archive, entry)}
+        text = dump_json(data)
         archive.writestr(zipfile.ZipInfo("manifest.json", _STAMP), text)
-    # Not what was meant to be written: what is on the disk is what everybody will read.
-    return _make_segment(json.loads(text), text, path)
+    # Not what was meant to be written: what is on the disk is what everybody will read. Names and
+    # integers are read as they were written, and there may be a million of them.
+    as_read = json.loads(dump_json({**data, "done": []}))
+    return _make_segment({**as_read, "done": entry.manifest.done}, text, path)
 
 
 def _write_partial(archive: zipfile.ZipFile, partial: Any) -> dict[str, Any]:

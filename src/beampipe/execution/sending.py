@@ -75,9 +75,8 @@ class Sender:
         self.troubles.sent(bundle.chunks, bundle.attempt)
         if shunned := self.troubles.shunned:
             bundle = replace(bundle, away=bundle.away | shunned)
-        chunks = {(chunk.plan.file.uuid, chunk.k): chunk for chunk in bundle.chunks}
         key = self.pool.submit(bundle)
-        self.out.add(key, Outing(bundle, chunks, time.monotonic(), twin, is_quiet))
+        self.out.add(key, Outing(bundle, time.monotonic(), twin, is_quiet))
         self.committer.count("bundles_sent", 1)
 
     def start_twins(self) -> None:

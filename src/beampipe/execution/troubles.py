@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -108,7 +108,7 @@ class Troubles:
             for host in {self._host(chunk, attempt) for chunk in chunks}:
                 self.breakers.sent(host, time.monotonic())
 
-    def worked(self, chunks: Collection[Chunk], attempt: int, worker_host: str) -> None:
+    def worked(self, chunks: Iterable[Chunk], attempt: int, worker_host: str) -> None:
         """Chunks were read: their hosts are well."""
         if self.breakers.is_watching:
             for chunk in chunks:

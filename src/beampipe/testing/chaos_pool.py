@@ -13,7 +13,13 @@ from beampipe.datasets.model import Chunk
 from beampipe.errors import ExecutionError, PartialLostError, WorkersLostError
 from beampipe.execution.bundles import Bundle
 from beampipe.execution.failures import describe_failure
-from beampipe.execution.manifest import DoneChunk, FailedChunk, Manifest, SplitChunk
+from beampipe.execution.manifest import (
+    DoneChunk,
+    DoneChunks,
+    FailedChunk,
+    Manifest,
+    SplitChunk,
+)
 from beampipe.execution.partials import Partial, merge_partials, summarize_partial
 from beampipe.execution.pool import Crumb, DeathReport, Event, Finished, Key, Lost, WorkerDied
 
@@ -200,7 +206,7 @@ def compute(bundle: Bundle, outcome: Outcome) -> Partial:
     split = [SplitChunk(*chunk.key[1:], bundle.pieces) for chunk in good if bundle.pieces > 1]
     manifest = Manifest(
         bundle.dataset,
-        tuple(map(_done, good)),
+        DoneChunks.of(map(_done, good)),
         (*bad, *bundle.given_up),
         tuple(split),
     )
