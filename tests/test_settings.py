@@ -7,7 +7,7 @@ import pytest
 
 from beampipe import settings as settings_module
 from beampipe.errors import SettingsError
-from beampipe.settings import KEYS, Settings, load_settings, parse_memory, settings_files
+from beampipe.settings import KEYS, Settings, load_settings, settings_files
 
 
 @pytest.fixture
@@ -200,28 +200,6 @@ def test_settings_do_not_change(layers):
 def test_the_origin_of_an_unknown_key_is_an_error():
     with pytest.raises(SettingsError, match="did you mean `workers`"):
         Settings().origin("worker")
-
-
-@pytest.mark.parametrize(
-    ("text", "size_bytes"),
-    [
-        ("2 GiB", 2 * 2**30),
-        ("2GB", 2_000_000_000),
-        (" 1.5 mib ", 3 * 2**19),
-        ("500M", 500_000_000),
-        ("3_000_000", 3_000_000),
-        (2**20, 2**20),
-        ("1 TiB", 2**40),
-    ],
-)
-def test_memory_is_parsed(text, size_bytes):
-    assert parse_memory(text) == size_bytes
-
-
-@pytest.mark.parametrize("text", ["", "GiB", "2 iB", "-2 GiB", "2 GiB 3", "1e9", "1.2.3 GB"])
-def test_what_is_no_memory_is_refused(text):
-    with pytest.raises(ValueError, match="no amount of memory"):
-        parse_memory(text)
 
 
 @pytest.mark.parametrize(

@@ -8,12 +8,8 @@ so that an error names the file and line, variable or argument that caused it.
 
 from __future__ import annotations
 
-import difflib
 import os
 import re
-import tomllib
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -25,57 +21,23 @@ from pydantic import (
     NonNegativeInt,
     PositiveInt,
     PrivateAttr,
-    ValidationError,
 )
 
 from beampipe.error_rules import ErrorRule, parse_error_rules
 from beampipe.errors import SettingsError
+from beampipe.layers import (
+    Vocabulary,
+    check_layer,
+    read_arguments,
+    read_environment,
+    read_file,
+    unknown_key,
+)
+from beampipe.units import parse_memory, parse_optional_memory, refuse_bool
 
 SYSTEM_FILE = Path("/etc/beampipe/config.toml")
 LOCAL_FILE = Path("beampipe.toml")
 ENV_PREFIX = "BEAMPIPE_"
-
-SMALLEST_MEMORY_BYTES = 2**20
-_UNITS: dict[str, int] = {
-    unit + suffix: base**power
-    for base, suffix in ((1000, "b"), (1000, ""), (1024, "ib"))
-    for power, unit in enumerate(("", "k", "m", "g", "t", "p"))
-    if unit or suffix != "ib"
-}
-
-
-def parse_memory(text: str | int) -> int:
-    """Turn ``"2 GiB"`` into bytes.
-
-    Parameters
-    ----------
-    text : str or int
-        A number with a unit (kB, MB, GB, TB are powers of 1000; KiB, MiB, GiB, TiB of 1024;
-        case does not matter), or bytes.
-
-    Returns
-    -------
-    int
-        Memory [bytes].
-
-    Raises
-    ------
-    ValueError
-        No number, an unknown unit, or less than 1 MiB, which is a forgotten unit.
-
-    Examples
-    --------
-    >>> parse_memory("2 GiB")
-    2147483648
-    """
-    match = re.fullmatch(r"\s*([\d_]*\.?\d+)\s*([A-Za-z]*)\s*", str(text))
-    unit = match[2].lower() if match else ""
-    if match is None or unit not in _UNITS:
-        raise ValueError(f"{text!r} is no amount of memory; write it like '2 GiB' or '500 MB'")
-    size_bytes = round(float(match[1]) * _UNITS[unit])
-    if size_bytes < SMALLEST_MEMORY_BYTES:
-        raise ValueError(f"{text!r} is less than 1 MiB; write the unit, like '2 GiB'")
-    return size_bytes
 
 
 def parse_budget(text: str | int) -> tuple[float | None, int | None]:
@@ -122,16 +84,6 @@ def _check_budget(value: Any) -> Any:
     return value
 
 
-def _refuse_bool(value: Any) -> Any:
-    if isinstance(value, bool):
-        raise ValueError("a number is needed here, not true or false")  # noqa: TRY004 for pydantic
-    return value
-
-
-def _parse_optional_memory(value: Any) -> Any:
-    return parse_memory(value) if isinstance(value, str | int) else value
-
-
 def parse_room(text: str | int) -> int:
     """Turn what a cache may take into bytes; ``"0"`` and ``"off"`` are none.
 
@@ -170,8 +122,8 @@ def _expand_user(value: Any) -> Any:
     return Path(value).expanduser() if isinstance(value, str | Path) else value
 
 
-_NumberCheck = BeforeValidator(_refuse_bool)
-_MemoryCheck = BeforeValidator(_parse_optional_memory)
+_NumberCheck = BeforeValidator(refuse_bool)
+_MemoryCheck = BeforeValidator(parse_optional_memory)
 _RoomCheck = BeforeValidator(_parse_optional_room)
 _UserPath = Annotated[Path, BeforeValidator(_expand_user)]
 
@@ -249,19 +201,14 @@ class Settings(BaseModel):
             ``settings-invalid``: there is no such key.
         """
         if name not in KEYS:
-            raise _unknown_key(name, "Settings.origin")
+            raise unknown_key(name, "Settings.origin", _WORDS)
         return self._origins.get(name, "default")
 
 
 KEYS = tuple(Settings.model_fields)
 
 
-@dataclass(frozen=True, slots=True)
-class _Layer:
-    """Raw values of one source, and how to say where each of them stands."""
-
-    values: Mapping[str, Any]
-    origins: Mapping[str, str] = field(default_factory=dict)
+_WORDS = Vocabulary(Settings, SettingsError, "setting", "settings file", ENV_PREFIX)
 
 
 def load_settings(**overrides: Any) -> Settings:
@@ -283,12 +230,12 @@ def load_settings(**overrides: Any) -> Settings:
         ``settings-invalid``: an unknown key (the closest names are given), a value of the wrong
         type (with file and line), or a file that cannot be read or is not TOML.
     """
-    layers = [_read_file(path) for path in settings_files()]
-    layers += [_read_environment(os.environ), _read_arguments(overrides)]
+    layers = [read_file(path, _WORDS) for path in settings_files()]
+    layers += [read_environment(os.environ, _WORDS), read_arguments(overrides)]
     values: dict[str, Any] = {}
     origins: dict[str, str] = {}
     for layer in layers:
-        checked = _check_layer(layer)
+        checked = check_layer(layer, _WORDS)
         if "error_rules" in checked:  # a site's rules stay in force beside the user's
             checked["error_rules"] += values.get("error_rules", ())
         values |= checked
@@ -302,95 +249,3 @@ def settings_files() -> tuple[Path, ...]:
     """The files that are looked at, the weakest first, whether they exist or not."""
     config_home = Path(os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config")
     return (SYSTEM_FILE, config_home / "beampipe" / "config.toml", LOCAL_FILE)
-
-
-def _read_file(path: Path) -> _Layer:
-    try:
-        text = path.read_text(encoding="utf-8")
-    except FileNotFoundError:
-        return _Layer({})
-    except (OSError, UnicodeDecodeError) as error:
-        raise SettingsError(
-            f"The settings file '{path}' cannot be read.",
-            why=str(error),
-            fix="make it a readable UTF-8 file, or move it away",
-            origin=str(path),
-        ) from error
-    try:
-        values = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise SettingsError(
-            f"The settings file '{path}' is not valid TOML.",
-            why=str(error),
-            fix="mend that line; strings need quotes, and a key stands once",
-            origin=str(path),
-        ) from error
-    return _Layer(values, {key: f"{path}{_line_of(key, text)}" for key in values})
-
-
-def _line_of(key: str, text: str) -> str:
-    """The place of a top-level key as ``:3``, which tomllib does not tell."""
-    pattern = re.compile(rf"\s*\[*\s*[\"']?{re.escape(key)}[\"']?\s*[].=]")
-    for number, line in enumerate(text.splitlines(), start=1):
-        if pattern.match(line):
-            return f":{number}"
-    return ""
-
-
-def _read_environment(environment: Mapping[str, str]) -> _Layer:
-    """Take the variables that are ours; one that is nearly ours is a slip of the pen.
-
-    Others with the prefix (``BEAMPIPE_DEADLINE`` on workers) belong to other parts.
-    """
-    values: dict[str, str] = {}
-    origins: dict[str, str] = {}
-    for variable, value in environment.items():
-        key = variable.removeprefix(ENV_PREFIX).lower()
-        if not variable.startswith(ENV_PREFIX) or not value:
-            continue
-        if key in KEYS:
-            values[key] = value
-            origins[key] = variable
-        elif difflib.get_close_matches(key, KEYS, cutoff=0.8):
-            raise _unknown_key(key, variable, ENV_PREFIX)
-    return _Layer(values, origins)
-
-
-def _read_arguments(overrides: Mapping[str, Any]) -> _Layer:
-    given = {key: value for key, value in overrides.items() if value is not None}
-    return _Layer(given, dict.fromkeys(given, "argument"))
-
-
-def _check_layer(layer: _Layer) -> dict[str, Any]:
-    for key in layer.values:
-        if key not in KEYS:
-            raise _unknown_key(key, layer.origins[key])
-    try:
-        checked = Settings.model_validate(dict(layer.values))
-    except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        key = str(first["loc"][0])
-        origin = layer.origins[key]
-        raise SettingsError(
-            f"The setting '{key}' has a value that cannot be used.",
-            why=f"{origin}: {first['msg'].removeprefix('Value error, ')}, got {first['input']!r}",
-            fix=f"correct `{key}` there, or leave it out (default: {getattr(Settings(), key)})",
-            key=key,
-            origin=origin,
-        ) from error
-    return {key: getattr(checked, key) for key in checked.model_fields_set}
-
-
-def _unknown_key(key: str, origin: str, prefix: str = "") -> SettingsError:
-    close = difflib.get_close_matches(key, KEYS, n=3)
-    return SettingsError(
-        f"There is no setting '{key}'.",
-        why=f"it stands in {origin}",
-        fix=f"did you mean {_names(close, prefix)}?" if close else f"known: {_names(KEYS, prefix)}",
-        key=key,
-        origin=origin,
-    )
-
-
-def _names(keys: Iterable[str], prefix: str) -> str:
-    return ", ".join(f"`{prefix}{key.upper()}`" if prefix else f"`{key}`" for key in keys)
