@@ -10,6 +10,7 @@ import click
 import pytest
 
 from beampipe.cli.main import cli
+from beampipe.clusters.site_files import WORDS
 from beampipe.settings import KEYS
 
 PROJECT = Path(__file__).resolve().parents[1]
@@ -41,6 +42,11 @@ def test_a_beampipe_command_parses(line):
         assert found is not None, f"beampipe has no command {words[0]!r}"
         command, words = found, words[1:]
         context = click.Context(command, parent=context, info_name=command.name)
+    while isinstance(command, click.Group) and command is not cli and words[0] != "--help":
+        found = command.get_command(context, words[0])
+        assert found is not None, f"{command.name} has no command {words[0]!r}"
+        command, words = found, words[1:]
+        context = click.Context(command, parent=context, info_name=command.name)
     _, rest, _ = command.make_parser(context).parse_args(list(words))
     assert not rest, f"{rest} is too much"
 
@@ -67,6 +73,11 @@ def test_every_command_has_a_line_of_help():
 def test_the_settings_page_lists_every_key():
     page = (PROJECT / "docs/reference/settings.md").read_text(encoding="utf-8")
     assert re.findall(r"^\| `(\w+)` ", page, re.MULTILINE) == list(KEYS)
+
+
+def test_the_page_of_site_profiles_lists_every_key():
+    page = (PROJECT / "docs/reference/site-profiles.md").read_text(encoding="utf-8")
+    assert re.findall(r"^\| `(\w+)` ", page, re.MULTILINE) == list(WORDS.keys)
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(PROJECT)))

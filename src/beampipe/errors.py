@@ -93,6 +93,29 @@ class SettingsError(BeampipeError):
     code = "settings-invalid"
 
 
+# -- clusters ---------------------------------------------------------------
+
+
+class ClusterError(BeampipeError):
+    """Branch of the room ``clusters``: sites, providers, clusters."""
+
+    code = "cluster"
+
+
+class SiteUnknownError(ClusterError, KeyError):
+    """No profile has this name; names the closest."""
+
+    code = "site-unknown"
+
+    __str__ = BeampipeError.__str__
+
+
+class SiteInvalidError(ClusterError, ValueError):
+    """Something in a site profile cannot be used; names file and line."""
+
+    code = "site-invalid"
+
+
 # -- datasets ---------------------------------------------------------------
 
 

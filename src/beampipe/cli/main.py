@@ -40,6 +40,7 @@ COMMANDS = {
     "export": "beampipe.cli.export",
     "verify": "beampipe.cli.verify",
     "reproduce": "beampipe.cli.reproduce",
+    "site": "beampipe.cli.site",
 }
 """In the order in which a newcomer meets them."""
 

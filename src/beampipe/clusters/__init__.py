@@ -1,0 +1,1 @@
+"""Who does the work: site profiles, providers, the reconciler."""
