@@ -32,7 +32,7 @@ class Scenario:
 
 
 SCENARIOS: dict[str, Scenario] = {}
-_MODULES = ("deaths", "drivers", "chunks", "files", "surroundings")
+_MODULES = ("deaths", "drivers", "chunks", "files", "caches", "surroundings")
 
 
 class NotYetError(Exception):

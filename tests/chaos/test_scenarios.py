@@ -22,6 +22,8 @@ SHORT = (
     ("chunk kills its worker", NANNY),
     ("file replaced in mid-run", BARE),
     ("permission lost in mid-run", BARE),
+    ("caches damaged", NANNY),
+    ("bytes zeroed under the caches", BARE),
     ("disk full", BARE),
     ("run directory read-only", BARE),
     ("link cut", BARE),
