@@ -116,6 +116,33 @@ class SiteInvalidError(ClusterError, ValueError):
     code = "site-invalid"
 
 
+# -- batch ------------------------------------------------------------------
+
+
+class BatchError(BeampipeError):
+    """Branch of the room ``batch``: what batch systems are told, and what they answer."""
+
+    code = "batch"
+
+
+class BatchJobError(BatchError, ValueError):
+    """A job cannot be put into a batch system's language."""
+
+    code = "batch-job"
+
+
+class BatchRefusedError(BatchError, RuntimeError):
+    """The batch system did not take a job; `why` is its own words."""
+
+    code = "batch-refused"
+
+
+class BatchOutputError(BatchError, ValueError):
+    """A batch system's command printed what it should not."""
+
+    code = "batch-output"
+
+
 # -- datasets ---------------------------------------------------------------
 
 

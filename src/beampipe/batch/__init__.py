@@ -1,0 +1,1 @@
+"""Each batch system's language, as text in and text out; nothing is run here."""

@@ -1,0 +1,32 @@
+"""The shell script that a job is, in every batch system."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterable
+
+from beampipe.batch.model import JobDescription
+
+
+def write_script(job: JobDescription, header: Iterable[str] = ()) -> str:
+    """Write a job's script: the system's header, environment, prologue, command.
+
+    The command replaces the shell. A shell that waits for a child keeps a signal to itself until
+    the child has ended, and the warning before the end of the walltime would be of no use.
+
+    Parameters
+    ----------
+    job : JobDescription
+    header : iterable of str
+        Lines for the batch system, in its language.
+
+    Returns
+    -------
+    str
+        With a newline at the end.
+    """
+    lines = ["#!/bin/bash", *header]
+    lines += [f"export {name}={shlex.quote(value)}" for name, value in job.environment.items()]
+    lines += job.prologue
+    lines.append(f"exec {shlex.join(job.command)}")
+    return "\n".join(lines) + "\n"
