@@ -97,7 +97,7 @@ class MadeUpReader:
     def __init__(self, schema, **_):
         if schema == "broken":
             raise SchemaError("no such schema")
-        self.given, self.is_closed = [], False
+        self.given, self.ahead, self.is_closed = [], [], False
         MadeUpReader.made = (*MadeUpReader.made, self)
 
     def read(self, chunk, metadata, *, avoid=(), piece=(0, 1), on_read=None):  # noqa: ARG002
@@ -107,6 +107,12 @@ class MadeUpReader:
         start, stop = reading._cut(chunk_range(chunk), *piece)
         self.given.append(MadeUpEvents(start, stop, chunk_range(chunk)))
         return self.given[-1]
+
+    def look_ahead(self, chunk, **_):
+        self.ahead.append(chunk.k)
+
+    def drop_ahead(self):
+        self.ahead.append(None)
 
     def close(self):
         self.is_closed = True
@@ -571,3 +577,20 @@ def test_a_thread_that_ends_closes_its_trees(monkeypatch):
     thread.start()
     thread.join()
     assert closed == ["a schema"]
+
+
+@pytest.mark.parametrize(
+    ("options", "ahead"),
+    [
+        ({}, [1, 2, None]),
+        ({"attempt": 2}, [None]),
+        ({"is_suspect": True}, [None]),
+        ({"pieces": 2}, [None]),
+    ],
+    ids=["new", "tried before", "suspect", "in pieces"],
+)
+def test_the_next_chunk_is_read_ahead_unless_a_death_could_be_taken_for_this_ones(
+    made_up, make_context, make_bundle, options, ahead
+):
+    run_bundle(make_context(lambda events: {"n": len(events)}), make_bundle(0, 1, 2, **options))
+    assert made_up.made[-1].ahead == ahead

@@ -253,6 +253,8 @@ def test_a_remote_file_that_is_replaced_while_a_chunk_is_read_is_never_counted(
 def test_a_file_that_is_not_replaced_costs_a_request_per_chunk(
     served, remote_clusters, monkeypatch
 ):
+    monkeypatch.setenv("BEAMPIPE_COLUMN_CACHE", "off")
+
     def count_requests():
         served.requests.clear()
         url = f"{served.url}/{remote_clusters.name}"
@@ -261,7 +263,7 @@ def test_a_file_that_is_not_replaced_costs_a_request_per_chunk(
         return len(served.requests)
 
     confirmed = count_requests()
-    monkeypatch.setattr(OpenTree, "confirm", lambda _: None)
+    monkeypatch.setattr(OpenTree, "confirm", lambda *_: None)
     assert confirmed == count_requests() + 5
 
 

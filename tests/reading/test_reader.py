@@ -110,30 +110,6 @@ def test_a_trial_stops_where_the_plan_does(reader_of, write_events, entry_of, ch
         assert (data.start, data.stop) == (100, 130)
 
 
-def test_what_reading_took_is_told(reader_of, write_events, entry_of, chunks_of):
-    path = write_events()
-    reader = reader_of("NanoAODSchema")
-    first, second = chunks_of(entry_of(path), steps=((0, 100), (100, 300)))
-    with reader.read(first, {}) as data:
-        assert data.url == str(path)
-        assert data.open_s > 0
-        assert data.metrics()["read_s"] == 0
-        opening = data.metrics()["bytes_read"]
-        assert 0 < opening < path.stat().st_size
-        ak.sum(data.events.Muon.pt)
-        assert data.metrics()["bytes_read"] > opening
-        assert 0 < data.metrics()["read_s"] < 5
-        assert data.columns() == ("Muon_pt", "nMuon")
-        assert {"Muon.pt", "MET.pt", "event"} <= set(data.known_columns())
-    # still there after the end, for the metrics
-    assert data.metrics()["bytes_read"] > opening
-    assert data.columns() == ("Muon_pt", "nMuon")
-    assert data.known_columns() == ()
-    with reader.read(second, {}) as data:  # open already; what was used is fetched
-        assert 0 < data.metrics()["bytes_read"] < path.stat().st_size
-        assert data.columns() == ()
-
-
 def test_a_file_goes_missing_or_bad_after_planning(
     reader_of, write_events, entry_of, chunks_of, tmp_path
 ):
@@ -250,7 +226,7 @@ def test_a_chunk_in_pieces_is_confirmed_once(
     reader_of, write_events, entry_of, chunks_of, monkeypatch
 ):
     confirmed = []
-    monkeypatch.setattr(OpenTree, "confirm", lambda _: confirmed.append(data.stop))
+    monkeypatch.setattr(OpenTree, "confirm", lambda *_: confirmed.append(data.stop))
     (chunk,) = chunks_of(entry_of(write_events()))
     reader = reader_of(None)
     for piece in range(3):

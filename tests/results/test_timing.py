@@ -32,11 +32,12 @@ def test_each_stage_is_counted_once_and_in_order():
         "fetch": 5,
         "decompress": 3,
         "interpret": 1,
+        "keep": 1,
         "process": 8,
         "fill": 2,
         "add": 1,
         "merge": 2,
-        "wait": 18,
+        "wait": 17,
     }
     timing = explain(stages, threads_s=40, work_s=22)
     seconds = {stage.name: stage.seconds for stage in timing.workers}
@@ -46,15 +47,16 @@ def test_each_stage_is_counted_once_and_in_order():
         "decompress": 3,
         "interpret": 1,
         "read": 1,
+        "keep": 1,
         "compute": 6,
         "fill": 2,
         "merge": 3,
-        "wait": 18,
+        "wait": 17,
     }
     assert list(seconds) == list(WORKER_STAGES)
     assert sum(seconds.values()) == 40
-    assert timing.line.startswith("45 % waiting for work, 15 % in the processor")
-    assert timing.sentences[0].startswith("The workers worked 22 s in all: 27 % in the processor")
+    assert timing.line.startswith("42 % waiting for work, 15 % in the processor")
+    assert timing.sentences[0].startswith("The workers worked 23 s in all: 26 % in the processor")
     assert timing.sentences[1] == "They were at work for 55 % of the time they were there."
 
 

@@ -45,7 +45,8 @@ from beampipe.reading.index.store import StorePlace
 
 if TYPE_CHECKING:
     from beampipe.execution.processors import Processor
-    from beampipe.reading.reader import ChunkEvents, Reader
+    from beampipe.reading.chunk_events import ChunkEvents
+    from beampipe.reading.reader import Reader
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,11 +170,12 @@ def run_bundle(
             folder.fail(chunk, error, None)
         left.clear()
     else:
-        work = _Work(context, bundle, bench, folder, trail or Trail())
+        work = _Work(context, bundle, bench, folder, trail or Trail(), left)
         while left and not is_unwanted():
             work.do(left.pop(0))
             if time.perf_counter() - begin > bundle.budget_s:
                 break
+        bench.reader.drop_ahead()
         if approximate_bytes(folder.total.value) > _LARGE_BYTES:
             bench.last_output = None  # the worker may have no room for what is only compared
     folder.count("bundle_s", time.perf_counter() - begin)
@@ -229,6 +231,7 @@ class _Work:
     bench: _Workbench
     folder: _Folder
     trail: Trail
+    left: list[Chunk]
 
     def do(self, chunk: Chunk) -> None:
         """Do a chunk, from one replica after the other where bytes are broken."""
@@ -284,6 +287,7 @@ class _Work:
                 # Both borders fell on the same cluster boundary. Many processors cannot bear
                 # arrays of length zero, and a loop over the file would never give them any.
                 return _Processed((data.start, data.stop))
+            self._look_ahead()
             is_first = chunk is self.bundle.chunks[0]
             with (
                 watch_opens(self.folder.opened, given=chunk.plan.file.urls, is_on=is_first),
@@ -310,6 +314,15 @@ class _Work:
                 for name, amount in metrics.items():
                     self.folder.count(name, amount)
                 data.close()
+
+    def _look_ahead(self) -> None:
+        """Read the next chunk meanwhile; not where a death would be taken for this chunk's doing.
+
+        Once its bundle was lost, or trouble came of it, a chunk is read by itself.
+        """
+        is_new = self.bundle.attempt == 1 and not self.bundle.is_suspect
+        if self.left and is_new and self.bundle.pieces == 1:
+            self.bench.reader.look_ahead(self.left[0], avoid=self.bundle.avoid)
 
     def _output(self, events: Any) -> Any:
         # A fresh processor for every chunk, as coffea has it: one that counts in `self` would

@@ -65,7 +65,7 @@ WORKER_STAGES = (
 DRIVER_STAGES = ("pull", "commit")
 _READING_COUNTS = (
     *("bytes_cached", "columns_cached", "columns_indexed", "columns_uproot"),
-    *("chunks_full_form", "chunks_again"),
+    *("chunks_full_form", "chunks_again", "chunks_ahead"),
     *("indexes_made", "indexes_stored", "indexes_sent"),
 )
 

@@ -18,7 +18,7 @@ from beampipe.execution.manifest import FailedChunk
 from beampipe.execution.own_code import where_raised
 
 if TYPE_CHECKING:
-    from beampipe.reading.reader import ChunkEvents
+    from beampipe.reading.chunk_events import ChunkEvents
 
 # An array in an exception's message makes megabytes of it.
 _MESSAGE, _TRACEBACK = 2_000, 20_000

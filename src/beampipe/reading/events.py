@@ -275,6 +275,7 @@ class NanoEventsBuilder:
         tree, whole = opened.tree, (0, opened.file.entries)
         with (
             _quietly(f"columns of {opened.url}"),
+            opened.lock,
             paused_collector(),
             MappedReadErrors(opened, entries=whole),
         ):

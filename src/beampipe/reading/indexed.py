@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection
 from typing import Any
 
 from beampipe.reading.index.codecs import BrokenBytesError
-from beampipe.reading.index.model import FileIndex
+from beampipe.reading.index.model import ByteRange, FileIndex
 from beampipe.reading.index.reading import (
     GAP_BYTES,
     FetchedBytes,
@@ -59,8 +59,16 @@ class IndexedColumns:
         """Tell whether a column can be read through the index."""
         return can_read(self._index, self._template, name)
 
-    def fetch(self, names: Collection[str]) -> None:
+    def fetch(self, names: Collection[str], *, confirms: bool = False) -> None:
         """Fetch the bytes of columns together.
+
+        Parameters
+        ----------
+        names : collection of str
+            As in ``tree[name]``.
+        confirms : bool, default False
+            Whether to ask for a remote file's header at the same time, which speaks for all that
+            was read before.
 
         Raises
         ------
@@ -76,9 +84,17 @@ class IndexedColumns:
             raise BrokenBytesError(f"a basket behind the end of the file, {end:,}")
         missing = [place for place in ranges if place not in self._fetched.pieces]
         if missing:
-            gap_bytes = GAP_BYTES if self._opened.is_local else _REMOTE_GAP_BYTES
-            self._fetched.add(fetch_ranges(self._opened.source, missing, gap_bytes=gap_bytes))
+            self._fetch(missing, confirms=confirms and not self._opened.is_local)
         self._fetch_s += time.perf_counter() - began
+
+    def _fetch(self, places: list[ByteRange], *, confirms: bool) -> None:
+        opened, until = self._opened, self._opened.requested_bytes
+        header = ByteRange(0, opened.header_bytes)
+        gap_bytes = GAP_BYTES if opened.is_local else _REMOTE_GAP_BYTES
+        wanted = [header, *places] if confirms else places
+        self._fetched.add(fetch_ranges(opened.source, wanted, gap_bytes=gap_bytes))
+        if confirms:
+            opened.see_header(bytes(self._fetched.pieces.pop(header)), until=until)
 
     def read(self, name: str) -> Any:
         """Give a column; what was not fetched before is fetched now.

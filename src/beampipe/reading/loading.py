@@ -61,6 +61,8 @@ class ColumnLoader:
         self.bytes_read = 0
         self.read_s = 0.0
         self._columns: dict[str, Any] = {}
+        self._ready: dict[str, Any] = {}
+        self._read_until = opened.requested_bytes
         self._touched: set[str] = set()
         self._on_read = on_read
         self._indexed = indexed
@@ -108,7 +110,9 @@ class ColumnLoader:
         if self._on_read is not None:
             self._on_read(name)
         with self._accounted(opened), MappedReadErrors(opened, entries=self.entries, column=name):
-            array = self._read(opened, name)
+            array = self._ready.pop(name, None)
+            if array is None:
+                array = self._read(opened, name)
             column = array if finish is None else finish(array)
         if opened.was_rewritten():
             opened.is_suspect = True
@@ -121,11 +125,18 @@ class ColumnLoader:
         self._columns[name] = column
         return column
 
-    def fetch(self, names: Collection[str]) -> None:
+    def fetch(self, names: Collection[str], *, confirms: bool = False) -> None:
         """Fetch the bytes of columns together, in the hope that they are wanted.
 
         They count as touched only when they are asked for. A failure is left to be met again by
         whoever asks for the column, if anybody does.
+
+        Parameters
+        ----------
+        names : collection of str
+            Which columns; those that lie in the cache are passed over.
+        confirms : bool, default False
+            As for `IndexedColumns.fetch`.
         """
         if self.opened is None or self._indexed is None or self.start == self.stop:
             return
@@ -136,7 +147,38 @@ class ColumnLoader:
         ):
             if self._cached is not None:
                 names = [name for name in names if not self._cached.has(name)]
-            self._indexed.fetch(names)
+            self._indexed.fetch(names, confirms=confirms)
+
+    def get_ready(self, names: Collection[str]) -> None:
+        """Read columns in the hope that they are wanted; for who does that ahead of time.
+
+        Raises
+        ------
+        ChunkUnreadableError
+            ``reading-chunk-unreadable``
+        """
+        if self.opened is None or self.start == self.stop:
+            return
+        self.fetch(names, confirms=True)
+        for name in names:
+            if (self._indexed is not None and self._indexed.has(name)) or (
+                self._cached is not None and self._cached.has(name)
+            ):
+                with (
+                    self._accounted(self.opened),
+                    MappedReadErrors(self.opened, entries=self.entries, column=name),
+                ):
+                    self._ready[name] = self._read(self.opened, name)
+
+    def take_over(self, on_read: Callable[[str], None] | None) -> None:
+        """Go on with what another thread has got ready: its time is not the chunk's."""
+        self._on_read = on_read
+        self.read_s = 0.0
+
+    @property
+    def column_bytes(self) -> int:
+        """Memory that the columns take which were loaded so far."""
+        return sum(int(getattr(column, "nbytes", 0)) for column in self._columns.values())
 
     def metrics(self) -> dict[str, float]:
         """Give the time spent on each stage so far [s], and how many columns were read how."""
@@ -153,7 +195,7 @@ class ColumnLoader:
         if self.opened is None:
             return
         with self._accounted(self.opened):
-            self.opened.confirm()
+            self.opened.confirm(self._read_until)
         if self._cached is not None and not self.opened.was_rewritten():
             self._cached.keep()
 
@@ -165,6 +207,7 @@ class ColumnLoader:
     def close(self) -> None:
         """Let go of the columns and of the tree."""
         self._columns.clear()
+        self._ready.clear()
         self._indexed = self._cached = self.opened = None
 
     def _read(self, opened: OpenTree, name: str) -> Any:
@@ -198,12 +241,17 @@ class ColumnLoader:
 
     @contextmanager
     def _accounted(self, opened: OpenTree) -> Iterator[None]:
-        began, bytes_before = time.perf_counter(), opened.requested_bytes
-        try:
-            yield
-        finally:
-            self.read_s += time.perf_counter() - began
-            self.bytes_read += opened.requested_bytes - bytes_before
+        began = time.perf_counter()
+        with opened.lock:
+            bytes_before = opened.requested_bytes
+            try:
+                yield
+            finally:
+                self.read_s += time.perf_counter() - began
+                n_bytes = opened.requested_bytes - bytes_before
+                if n_bytes:  # else another thread may have asked for more, which is not ours
+                    self._read_until = opened.requested_bytes
+                    self.bytes_read += n_bytes
 
     def _open_tree(self, name: str) -> OpenTree:
         if self.opened is None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import os
+import threading
 import time
 import uuid
 from collections import OrderedDict
@@ -27,6 +28,7 @@ _REMOTE_TRUST_S = 60.0
 
 That only saves work in vain: what was read is confirmed after every chunk.
 """
+_UUID_BYTES = 16
 _UUID_AT = {False: 47, True: 59}
 """Where the uuid lies in a ROOT header of 32-bit and of 64-bit positions."""
 
@@ -65,9 +67,11 @@ class OpenTree:
     chunks_served : int
         Chunks read from it so far.
     confirmed_bytes : int
-        What was read before the header of a remote file was last read again.
+        What had been asked of a remote file before its header was last read again.
     cache : dict
         What is worked out once per open tree.
+    lock : RLock
+        Held by whoever reads of the file: two threads may want to, when one reads ahead.
     """
 
     directory: Any
@@ -81,6 +85,7 @@ class OpenTree:
     chunks_served: int = 0
     confirmed_bytes: int = 0
     cache: dict[str, Any] = field(default_factory=dict)
+    lock: threading.RLock = field(default_factory=threading.RLock)
 
     @property
     def tree(self) -> Any:
@@ -93,6 +98,10 @@ class OpenTree:
         FileChangedError
             ``reading-file-changed``: it has not the entries that were planned.
         """
+        with self.lock:
+            return self._parse()
+
+    def _parse(self) -> Any:
         if "tree" not in self.cache:
             with MappedFileErrors(self.url), paused_collector():
                 tree = find_tree(self.directory, self.file.treename, url=self.url).key.get()
@@ -129,11 +138,35 @@ class OpenTree:
         now = _stamp(self.url)
         return now is not None and now[:2] == self.stamp[:2] and now != self.stamp
 
-    def confirm(self) -> None:
-        """Make sure that all that was read of a remote file so far is of the planned one.
+    @property
+    def header_bytes(self) -> int:
+        """Length of the header up to the file's uuid [bytes]."""
+        return _UUID_AT[self.directory.file.fVersion >= BIG_FILE_VERSION] + _UUID_BYTES
+
+    def see_header(self, header: bytes, *, until: int) -> bool:
+        """Take note of a header that was read after so many bytes had been asked for.
+
+        Returns
+        -------
+        bool
+            Whether it is that of the planned file.
+        """
+        is_same = header[-_UUID_BYTES:] == uuid.UUID(self.uuid).bytes
+        if is_same:
+            self.checked_at = time.monotonic()
+            self.confirmed_bytes = max(self.confirmed_bytes, until)
+        return is_same
+
+    def confirm(self, until: int | None = None) -> None:
+        """Make sure that what was read of a remote file so far is of the planned one.
 
         Each request goes to whatever lies under the name by then. A uuid never comes back, so a
         header that still has it speaks for everything that was read before.
+
+        Parameters
+        ----------
+        until : int, optional
+            What of it: the bytes that had been asked for by then; all by default.
 
         Raises
         ------
@@ -142,17 +175,14 @@ class OpenTree:
         DatasetError
             The header cannot be read, so nobody knows.
         """
-        if self.is_local or self.requested_bytes == self.confirmed_bytes:
+        if self.is_local or (until or self.requested_bytes) <= self.confirmed_bytes:
             return
         was_suspect, self.is_suspect = self.is_suspect, True
-        begin = _UUID_AT[self.directory.file.fVersion >= BIG_FILE_VERSION]
-        stop = begin + 16
         with MappedFileErrors(self.url):
-            header = bytes(self.source.chunk(0, stop).raw_data)
-        if header[begin:] != uuid.UUID(self.uuid).bytes:
+            header = bytes(self.source.chunk(0, self.header_bytes).raw_data)
+        if not self.see_header(header, until=self.requested_bytes):
             raise _changed(self.url, "its header was another one after a chunk was read")
         self.is_suspect = was_suspect
-        self.checked_at, self.confirmed_bytes = time.monotonic(), self.requested_bytes
 
     def close(self) -> None:
         """Close the file."""
@@ -174,7 +204,8 @@ class TreePool:
 
     Notes
     -----
-    Not for several threads at once: uproot's sources count bytes and seek per file.
+    Not for several threads at once; of the trees that it gives, one may be read by several that
+    hold its lock.
     """
 
     def __init__(
@@ -225,6 +256,11 @@ class TreePool:
         while len(self._open) > self._max_open:
             self._open.popitem(last=False)[1].close()
         return opened
+
+    def can_go_ahead(self, file: FileEntry) -> bool:
+        """Tell whether a file can be got while another tree of this pool is in use."""
+        known = self._open.get((file.uuid, file.treename))
+        return self._max_open > 1 and (known is None or self._is_still_good(known))
 
     def discard(self, opened: OpenTree) -> None:
         """Close a tree and forget it."""

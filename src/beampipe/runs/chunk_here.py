@@ -15,7 +15,8 @@ from beampipe.execution.output_ties import materialize
 from beampipe.execution.processors import Processor
 
 if TYPE_CHECKING:
-    from beampipe.reading.reader import ChunkEvents, Reader
+    from beampipe.reading.chunk_events import ChunkEvents
+    from beampipe.reading.reader import Reader
 
 
 @dataclass(frozen=True, slots=True)
