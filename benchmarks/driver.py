@@ -12,19 +12,18 @@ import resource
 import tempfile
 import time
 from itertools import count
-from pathlib import Path
+
+from rig import make_ledger
 
 from beampipe.datasets.chunks import chunk_range
 from beampipe.datasets.model import DatasetPlan, FileEntry, FilePlan, Plan
 from beampipe.execution.assembly import assemble_driver
 from beampipe.execution.driver import DriverOptions
 from beampipe.execution.failures import describe_failure
-from beampipe.execution.ledger import Ledger
 from beampipe.execution.manifest import DoneChunk, Manifest, join_manifests
 from beampipe.execution.partials import Partial, Summary
 from beampipe.execution.pool import Crumb, DeathReport, Finished, WorkerDied
 from beampipe.execution.retries import RetryPolicy
-from beampipe.execution.run_directory import RunDirectory
 
 CHUNK_S = 0.5
 ERROR = TimeoutError("nobody answers")
@@ -133,10 +132,7 @@ def main():
     plan = make_plan(asked.chunks)
     pool = Pool(asked.threads, asked.trouble)
     with tempfile.TemporaryDirectory() as folder:
-        directory = RunDirectory(Path(folder))
-        directory.claims.mkdir()
-        directory.segments.mkdir()
-        ledger = Ledger.take(directory, run_id="bench", driver="bench")
+        ledger = make_ledger(folder)
         driver = assemble_driver(
             plan,
             {},

@@ -11,13 +11,14 @@ from __future__ import annotations
 
 import argparse
 import os
+import statistics
 import tempfile
-import threading
 from dataclasses import dataclass
 from pathlib import Path
 from unittest import mock
 
 import psutil
+from rig import Looking
 
 import beampipe as bp
 from beampipe.execution import dispatch
@@ -64,32 +65,22 @@ def make_processor(value_bytes, spin_s=0.05):
     return process
 
 
-class Watch:
+class Watch(Looking):
     """Peaks of this process and of every child while the block lasts [bytes]."""
 
     def __init__(self):
-        self.before = psutil.Process().memory_info().rss
+        super().__init__(self._sample, every_s=0.02)
+        self.me = psutil.Process()
+        self.before = self.me.memory_info().rss
         self.peaks = {}
-        self._end = threading.Event()
-        self._thread = threading.Thread(target=self._look, daemon=True)
 
-    def __enter__(self):
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_):
-        self._end.set()
-        self._thread.join()
-
-    def _look(self):
-        me = psutil.Process()
-        while not self._end.wait(0.02):
-            for process in [me, *me.children(recursive=True)]:
-                try:
-                    rss = process.memory_info().rss
-                except psutil.Error:
-                    continue
-                self.peaks[process.pid] = max(self.peaks.get(process.pid, 0), rss)
+    def _sample(self):
+        for process in [self.me, *self.me.children(recursive=True)]:
+            try:
+                rss = process.memory_info().rss
+            except psutil.Error:
+                continue
+            self.peaks[process.pid] = max(self.peaks.get(process.pid, 0), rss)
 
     @property
     def driver(self):
@@ -128,33 +119,62 @@ def besides_s(metrics):
     return metrics["wall_s"] - (metrics["work_s"] - metrics["stages_s"]["merge"]) / 2
 
 
+def measure(case, data):
+    """One run of a case; gives what there is to be shown of it."""
+    with tempfile.TemporaryDirectory() as folder:
+        result, watch = run_case(case, data, folder)
+    if result.output["n"] != EVENTS:
+        raise SystemExit(f"{case.name}: {result}")
+    metrics = result.metrics
+    return {
+        "driver": watch.driver,
+        "workers": watch.workers,
+        "died": metrics["workers_died"],
+        "wall_s": metrics["wall_s"],
+        "spent_s": besides_s(metrics),
+        "stages_s": metrics["stages_s"],
+    }
+
+
+def show(case, runs, idle, least_s):
+    def median(name):
+        return statistics.median(run[name] for run in runs)
+
+    peaks = [max(run["workers"][i] for run in runs) - idle for i in range(2)]
+    workers = ", ".join(f"{peak / MB:.0f} MB" for peak in peaks)
+    driver = f"{max(run['driver'] for run in runs) / MB:.0f} MB"
+    stages = ", ".join(
+        f"{name} {statistics.median(run['stages_s'][name] for run in runs):.2f}"
+        for name in ("merge", "pull", "commit", "wait")
+    )
+    print(
+        f"{case.name:<40} {driver:>9} {workers:>24} {sum(run['died'] for run in runs):>5} "
+        f"{median('wall_s'):>6.1f} s {median('spent_s') - least_s:>6.2f} s   {stages}",
+        flush=True,
+    )
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--case", type=int, choices=range(len(CASES)), help="only this one")
-    chosen = parser.parse_args().case
-    cases = CASES if chosen is None else (CASES[0], CASES[chosen])
-    idle = least_s = None
+    parser.add_argument("--rounds", type=int, default=1, help="medians of so many, alternating")
+    asked = parser.parse_args()
+    cases = CASES if asked.case is None else (CASES[0], CASES[asked.case])
     print(
         f"{'case':<40} {'driver':>9} {'workers above idle':>24} {'died':>5} {'time':>7} "
-        f"{'besides':>8}"
+        f"{'besides':>8}   stages [s]"
     )
+    runs = {case: [] for case in cases}
     with tempfile.TemporaryDirectory() as data:
         bp.make_data(data, files=1, events=EVENTS)
-        for case in cases:
-            with tempfile.TemporaryDirectory() as folder:
-                result, watch = run_case(case, data, folder)
-            if result.output["n"] != EVENTS:
-                raise SystemExit(f"{case.name}: {result}")
-            idle = idle or min(watch.workers)
-            spent_s = besides_s(result.metrics)
-            least_s = spent_s if least_s is None else least_s
-            workers = ", ".join(f"{(peak - idle) / MB:.0f} MB" for peak in watch.workers)
-            died, wall_s = result.metrics["workers_died"], result.metrics["wall_s"]
-            driver = f"{watch.driver / MB:.0f} MB"
-            print(
-                f"{case.name:<40} {driver:>9} {workers:>24} {died:>5} {wall_s:>6.1f} s "
-                f"{spent_s - least_s:>6.2f} s"
-            )
+        for _ in range(asked.rounds):
+            for case in cases:
+                runs[case].append(measure(case, data))
+    first = runs[cases[0]]
+    idle = min(min(run["workers"]) for run in first)
+    least_s = statistics.median(run["spent_s"] for run in first)
+    for case in cases:
+        show(case, runs[case], idle, least_s)
 
 
 if __name__ == "__main__":

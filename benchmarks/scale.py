@@ -29,16 +29,15 @@ from pathlib import Path
 import dask
 import psutil
 import stub_workers
+from rig import Looking, make_ledger
 
 from beampipe.datasets.model import DatasetPlan, FileEntry, FilePlan, Plan
 from beampipe.execution.accounting import account, tally_manifests
 from beampipe.execution.assembly import assemble_driver
 from beampipe.execution.driver import DriverOptions
 from beampipe.execution.engine import make_context
-from beampipe.execution.ledger import Ledger
 from beampipe.execution.processors import load_processor
 from beampipe.execution.progress import ignore
-from beampipe.execution.run_directory import RunDirectory
 
 EVENTS = 10_000  # in a chunk
 CHUNKS_PER_FILE = 25
@@ -103,28 +102,17 @@ class Process:
             self.process.kill()
 
 
-class Watch:
+class Watch(Looking):
     """Memory of driver and scheduler over time, sampled."""
 
     def __init__(self, scheduler, every_s=1.0):
-        self.scheduler, self.every_s = scheduler, every_s
-        self.samples, self._end = [], threading.Event()
-        self._thread = threading.Thread(target=self._look, daemon=True)
+        super().__init__(self._sample, every_s)
+        self.scheduler, self.samples, self.me = scheduler, [], psutil.Process()
 
-    def __enter__(self):
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_):
-        self._end.set()
-        self._thread.join()
-
-    def _look(self):
-        me = psutil.Process()
-        while not self._end.wait(self.every_s):
-            theirs = self.scheduler.ask()
-            mine = me.memory_info().rss
-            self.samples.append((time.time(), mine, theirs["rss"], theirs["tasks"]))
+    def _sample(self):
+        theirs = self.scheduler.ask()
+        mine = self.me.memory_info().rss
+        self.samples.append((time.time(), mine, theirs["rss"], theirs["tasks"]))
 
     def rise(self, column):
         """From the first quarter's peak to the whole run's [MB]."""
@@ -201,10 +189,7 @@ def simulate(asked, model, chunks):
 
 
 def drive(figures, asked, plan, pool, *, folder, scheduler, stubs):  # noqa: PLR0913
-    directory = RunDirectory(folder)
-    directory.claims.mkdir()
-    directory.segments.mkdir()
-    ledger = Ledger.take(directory, run_id="bench", driver="bench")
+    ledger = make_ledger(folder)
     driver = assemble_driver(
         plan,
         {},
@@ -229,7 +214,7 @@ def drive(figures, asked, plan, pool, *, folder, scheduler, stubs):  # noqa: PLR
         profiler.dump_stats(Path(asked.profile) / f"driver-{figures['workers']}.prof")
     n, per_ms = plan.n_chunks, 1e3 / plan.n_chunks
     scheduler_s = theirs_after["cpu_s"] - theirs["cpu_s"]
-    ends = [(when - wall, chunks) for when, chunks in after["ends"]]
+    ends = [(when - wall, chunks, spent_s) for when, chunks, spent_s in after["ends"]]
     figures |= {
         "wall_s": wall_s,
         "chunks_per_s": n / wall_s,
@@ -245,7 +230,8 @@ def drive(figures, asked, plan, pool, *, folder, scheduler, stubs):  # noqa: PLR
         "commit_s": driver.metrics.get("commit_s", 0),
         "longest_bundle_s": after["longest_s"],
         "tail_s": tail_s(ends, n, wall_s),
-        "last_bundle_at_s": max((when for when, _ in ends), default=0),
+        "last_bundle_at_s": max((when for when, *_ in ends), default=0),
+        "busy": [round(part, 2) for part in busy_parts(ends, wall_s, figures["workers"])],
         "died": after["died"],
         "lost_s": after["lost_s"],
         "segments": len(ledger.segments()),
@@ -261,11 +247,21 @@ def drive(figures, asked, plan, pool, *, folder, scheduler, stubs):  # noqa: PLR
 def tail_s(ends, n_chunks, wall_s):
     """How long the last 5 % of chunks took [s]."""
     done = 0
-    for when, chunks in sorted(ends):
+    for when, chunks, _ in sorted(ends):
         done += chunks
         if done >= 0.95 * n_chunks:
             return wall_s - when
     return 0.0
+
+
+def busy_parts(ends, wall_s, workers, n=20):
+    """Part of the workers that were at a bundle, in each twentieth of the run."""
+    width, busy_s = wall_s / n, [0.0] * n
+    for when, _, spent_s in ends:
+        for part in range(n):
+            begin, end = max(when - spent_s, part * width), min(when, (part + 1) * width)
+            busy_s[part] += max(0.0, end - begin)
+    return [one / (width * workers) for one in busy_s]
 
 
 def check(plan, ledger, figures):

@@ -407,7 +407,7 @@ class Stub:
         stubs.bundles += 1
         stubs.busy_s += ends[-1]
         stubs.longest_s = max(stubs.longest_s, ends[-1])
-        stubs.ends.append((time.time(), len(chunks)))
+        stubs.ends.append((time.time(), len(chunks), ends[-1]))
         self.begun = None
         message = write_summary(Told(key, summarize_partial(partial), self.address))
         topic = summaries_topic(stubs.prefix)

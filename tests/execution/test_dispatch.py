@@ -1,4 +1,5 @@
 import heapq
+import random
 import time
 from collections import Counter
 from itertools import islice
@@ -212,7 +213,7 @@ def test_the_pace_follows_the_latest_bundles():
 def test_the_first_rounds_are_short_where_that_is_asked_for():
     dispatcher = make_dispatcher([[100]])
     dispatcher.short_rounds = 2
-    dispatcher.pace.learn(0.001, 1)
+    dispatcher.pace.learn(0.1, 100)
     assert [len(bundle.chunks) for bundle in drain(dispatcher, 3)] == [1] * 6 + [94]
 
 
@@ -287,7 +288,7 @@ def test_thousands_of_threads_get_longer_bundles():
     assert len(dispatcher.next_bundle(2_000).chunks) == 10
     bundle = dispatcher.next_bundle(10_000)
     assert len(bundle.chunks) == 50
-    assert bundle.budget_s == 150
+    assert bundle.budget_s == 75
 
 
 def test_a_few_hundred_short_bundles_are_enough_for_thousands_of_threads():
@@ -295,7 +296,17 @@ def test_a_few_hundred_short_bundles_are_enough_for_thousands_of_threads():
     dispatcher.short_rounds = 4
     dispatcher.pace.learn(1.0, 1)
     sizes = [len(bundle.chunks) for bundle in islice(drain(dispatcher, 1_000), 600)]
-    assert sizes == [1] * 512 + [10] * 88
+    assert sizes == [1] * 512 + [4] * 88
+
+
+def test_the_quickest_chunks_come_back_first_and_are_not_believed_at_once():
+    """Else the first bundles are twice as long as all others, and some of them are the last."""
+    rng = random.Random(5)  # noqa: S311  (no secrets)
+    dispatcher = make_dispatcher([[400 * 40]])
+    dispatcher.short_rounds = 4
+    ends, longest_s = play(dispatcher, 400, lambda _: rng.lognormvariate(-0.045, 0.3))
+    assert longest_s <= 1.4 * TARGET_S
+    assert tail_of(ends) <= 5.0
 
 
 def test_suspects_wait_where_they_are_not_wanted():

@@ -1,3 +1,4 @@
+import sys
 import types
 
 import dask
@@ -7,10 +8,12 @@ from distributed import Client, LocalCluster
 from beampipe.execution import worker_settings
 from beampipe.execution.worker_settings import (
     PROFILE_EVERY_MS,
+    SWITCH_EVERY_S,
     THREADS,
     list_unset,
     list_unset_of_scheduler,
     slow_profiler,
+    switch_often,
 )
 
 
@@ -96,3 +99,32 @@ def test_real_workers_and_a_real_scheduler():
             return before, during, dask_worker.periodic_callbacks["profile"].callback_time
 
         assert set(client.run(look).values()) == {(10.0, PROFILE_EVERY_MS, 10.0)}
+
+
+@pytest.fixture
+def switch_every():
+    """Set the interval; it is put back afterwards."""
+    before = sys.getswitchinterval()
+    yield sys.setswitchinterval
+    sys.setswitchinterval(before)
+
+
+def test_threads_switch_often_for_as_long_as_the_run_lasts(switch_every):
+    switch_every(0.005)
+    restore, other = switch_often(), switch_often()
+    assert sys.getswitchinterval() == pytest.approx(SWITCH_EVERY_S)
+    other()  # a run beside it found it set, and leaves it
+    assert sys.getswitchinterval() == pytest.approx(SWITCH_EVERY_S)
+    restore()
+    assert sys.getswitchinterval() == pytest.approx(0.005)
+
+
+def test_who_wants_threads_to_switch_otherwise_has_it(switch_every):
+    switch_every(0.0001)
+    switch_often()()
+    assert sys.getswitchinterval() == pytest.approx(0.0001)
+    switch_every(0.005)
+    restore = switch_often()
+    switch_every(0.002)
+    restore()
+    assert sys.getswitchinterval() == pytest.approx(0.002)

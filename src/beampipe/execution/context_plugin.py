@@ -20,7 +20,7 @@ from beampipe.execution.bundles import Bundle, RunContext, Trail, run_bundle
 from beampipe.execution.handover import Budget, Departure, leave_departure, watch_departure
 from beampipe.execution.partials import Partial
 from beampipe.execution.summaries import tell_summary
-from beampipe.execution.worker_settings import UNSET, list_unset, slow_profiler
+from beampipe.execution.worker_settings import UNSET, list_unset, slow_profiler, switch_often
 from beampipe.execution.worker_shelf import count_indexes, lay_out_indexes
 from beampipe.reading.index.shelf import Place
 
@@ -47,7 +47,7 @@ class ContextPlugin(WorkerPlugin):
         self._lock: threading.Lock | None = None  # made on the worker: it cannot travel
         self.departure: Departure | None = None
         self.unset: tuple[str, ...] = ()
-        self._restore_profiler: Callable[[], None] | None = None
+        self._restorers: tuple[Callable[[], None], ...] = ()
 
     def setup(self, worker: Worker) -> None:
         """Get ready on a worker."""
@@ -55,14 +55,14 @@ class ContextPlugin(WorkerPlugin):
         # So that merges go to where most of their inputs lies, and spilling knows what it spills.
         sizeof.register(Partial, lambda partial: approximate_bytes(partial.value))
         self.departure = watch_departure(worker, str(id(self)))
-        self._restore_profiler = slow_profiler(worker)
+        self._restorers = (slow_profiler(worker), switch_often())
         self.unset = list_unset(worker)
 
     def teardown(self, worker: Worker) -> None:
         """Take away what was there for the run: it is over, or the worker closes."""
         leave_departure(worker, str(id(self)))
-        if self._restore_profiler is not None:
-            self._restore_profiler()
+        for restore in self._restorers:
+            restore()
         if self._crumbs is not None:
             self._crumbs.close()
 

@@ -22,6 +22,10 @@ BUNDLES_PER_S = 200.0
 _LAST_BUNDLES_PER_S = 4000.0  # for the moment that the end lasts
 _TAIL_ROUNDS = 2
 _MOST_SHORT = 512
+# The first chunks to come back are the quickest ones: what they say is believed step by step.
+_GROWTH = 4
+# A bundle hands its rest back after so many times what it was to take.
+_OVERDUE = 1.5
 _MOST_DATASETS = 10_000
 _LEAST_S = 0.1
 _MOST_CHUNKS = 4096
@@ -61,11 +65,14 @@ class Pace:
         Of one bundle, the longest so far [s].
     done : int
         Bundles that came back.
+    most_chunks : int
+        In one of them.
     """
 
     chunk_s: float = 0.0
     longest_s: float = 0.0
     done: int = 0
+    most_chunks: int = 1
 
     _of: dict[str, _Mean] = field(default_factory=dict)
 
@@ -77,6 +84,7 @@ class Pace:
         mean.learn(seconds / chunks)
         self.chunk_s, self.done = mean.value, mean.n
         self.longest_s = max(self.longest_s, seconds)
+        self.most_chunks = max(self.most_chunks, chunks)
         if dataset in self._of or len(self._of) < _MOST_DATASETS:
             self._of.setdefault(dataset, _Mean()).learn(seconds / chunks)
 
@@ -136,7 +144,8 @@ class Dispatcher:
     ----------
     short_rounds : int
         So many bundles for each thread are of one chunk at first (a few hundred at most): who
-        stops a run that has hardly begun loses little.
+        stops a run that has hardly begun loses little. Those after them are at most four times
+        as large as the largest that came back.
     hold : callable or None
         For how long a chunk is to be held back [s], asked before it goes out.
     """
@@ -243,7 +252,7 @@ class Dispatcher:
             number=self._number,
             dataset=chunks[0].plan.file.dataset,
             chunks=tuple(chunks),
-            budget_s=math.inf if self.is_whole else 3 * self._target_s,
+            budget_s=math.inf if self.is_whole else _OVERDUE * self._target_s,
             **terms._asdict(),
         )
 
@@ -262,6 +271,8 @@ class Dispatcher:
         to_the_end = self.n_left / (_TAIL_ROUNDS * n_threads)
         least_s = max(_LEAST_S, n_threads / _LAST_BUNDLES_PER_S)
         most = min(self._target_s / chunk_s, max(to_the_end, least_s / chunk_s))
+        if self.short_rounds:
+            most = min(most, _GROWTH * self.pace.most_chunks)
         return int(max(1, min(most, _MOST_CHUNKS)))
 
     def _bundle_later(self, n_threads: int, *, with_suspects: bool) -> Bundle | None:

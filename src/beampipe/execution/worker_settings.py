@@ -8,6 +8,7 @@ longer than the run. What could not be set is named in the run's metrics.
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
@@ -24,6 +25,12 @@ THREADS = (
 PROFILER = "distributed.worker.profile.interval"
 PROFILE_EVERY_MS = 250.0
 """Each look at the stacks takes Python's lock from the processor; Dask's own is every 10 ms."""
+SWITCH_EVERY_S = 0.0005
+"""How long a thread that computes keeps Python's lock from one that asks; Python's own is 5 ms.
+
+The loop that sends and receives results asks at every read and write, and waits so long each time
+beside a processor that keeps the lock.
+"""
 SATURATION = "distributed.scheduler.worker-saturation"
 ENOUGH_SATURATION = 10.0
 """Below it, a worker waits for the scheduler between small tasks; Dask's own is 1.1."""
@@ -50,6 +57,21 @@ def slow_profiler(worker: Worker) -> Callable[[], None]:
     def restore() -> None:
         if clock.callback_time == PROFILE_EVERY_MS:  # else somebody has another wish by now
             clock.callback_time = before
+
+    return restore
+
+
+def switch_often() -> Callable[[], None]:
+    """Let a worker's loop have Python's lock soon when it asks; gives what puts it back."""
+    before = sys.getswitchinterval()
+    if before <= SWITCH_EVERY_S:
+        return lambda: None
+    sys.setswitchinterval(SWITCH_EVERY_S)
+    ours = sys.getswitchinterval()
+
+    def restore() -> None:
+        if sys.getswitchinterval() == ours:
+            sys.setswitchinterval(before)
 
     return restore
 
