@@ -16,6 +16,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import cProfile
+import gc
 import json
 import logging
 import multiprocessing
@@ -27,6 +28,7 @@ import time
 from pathlib import Path
 
 import dask
+import distributed.scheduler
 import psutil
 import stub_workers
 from rig import Looking, make_ledger
@@ -70,6 +72,13 @@ def serve_scheduler(pipe, settings, profile_path):
 
     logging.disable(logging.INFO)
     dask.config.set(PATIENT | settings)
+    gc.set_threshold(*(3 * threshold for threshold in gc.get_threshold()))  # as `dask scheduler`
+    # Whenever a worker comes, the versions of all are compared. Of ten thousand that takes
+    # minutes, and all of them are the same process.
+    distributed.scheduler.version_module.error_message = lambda *_, **__: {
+        "warning": "",
+        "error": "",
+    }
     profiler = cProfile.Profile()
     if profile_path:
         profiler.enable()

@@ -19,11 +19,11 @@ TARGET_S = 10.0
 BUNDLES_PER_S = 200.0
 """What a driver and a scheduler are asked to bear: of thousands of workers bundles are longer."""
 
-_LAST_BUNDLES_PER_S = 4000.0  # for the moment that the end lasts
+_LAST_BUNDLES_PER_S = 1000.0  # for the moment that the end lasts
 _TAIL_ROUNDS = 2
 _MOST_SHORT = 512
-# The first chunks to come back are the quickest ones: what they say is believed step by step.
-_GROWTH = 4
+# The first chunks to come back are the quickest ones: what they say is half believed.
+_BELIEF = 0.5
 # A bundle hands its rest back after so many times what it was to take.
 _OVERDUE = 1.5
 _MOST_DATASETS = 10_000
@@ -65,14 +65,11 @@ class Pace:
         Of one bundle, the longest so far [s].
     done : int
         Bundles that came back.
-    most_chunks : int
-        In one of them.
     """
 
     chunk_s: float = 0.0
     longest_s: float = 0.0
     done: int = 0
-    most_chunks: int = 1
 
     _of: dict[str, _Mean] = field(default_factory=dict)
 
@@ -84,7 +81,6 @@ class Pace:
         mean.learn(seconds / chunks)
         self.chunk_s, self.done = mean.value, mean.n
         self.longest_s = max(self.longest_s, seconds)
-        self.most_chunks = max(self.most_chunks, chunks)
         if dataset in self._of or len(self._of) < _MOST_DATASETS:
             self._of.setdefault(dataset, _Mean()).learn(seconds / chunks)
 
@@ -144,8 +140,8 @@ class Dispatcher:
     ----------
     short_rounds : int
         So many bundles for each thread are of one chunk at first (a few hundred at most): who
-        stops a run that has hardly begun loses little. Those after them are at most four times
-        as large as the largest that came back.
+        stops a run that has hardly begun loses little. Those after them are half as long, until
+        each thread has brought one back.
     hold : callable or None
         For how long a chunk is to be held back [s], asked before it goes out.
     """
@@ -270,9 +266,9 @@ class Dispatcher:
         chunk_s = max(self.pace.of(dataset), 1e-4)
         to_the_end = self.n_left / (_TAIL_ROUNDS * n_threads)
         least_s = max(_LEAST_S, n_threads / _LAST_BUNDLES_PER_S)
-        most = min(self._target_s / chunk_s, max(to_the_end, least_s / chunk_s))
-        if self.short_rounds:
-            most = min(most, _GROWTH * self.pace.most_chunks)
+        is_early = self.short_rounds and self.pace.done < n_threads
+        target_s = self._target_s * (_BELIEF if is_early else 1.0)
+        most = min(target_s / chunk_s, max(to_the_end, least_s / chunk_s))
         return int(max(1, min(most, _MOST_CHUNKS)))
 
     def _bundle_later(self, n_threads: int, *, with_suspects: bool) -> Bundle | None:

@@ -211,6 +211,7 @@ class Driver:
         No suspect goes out then: what is held is just being made safe.
         """
         self._listen()
+        self._tell("committing")  # with thousands of workers this may last a minute
         if not (self._is_ending or self._interrupt.is_set() or self._stop):
             self._sender.top_up(with_suspects=False)
 
