@@ -126,3 +126,74 @@ def test_a_broken_basket_is_told_apart_from_the_processors_errors(
         assert ak.sum(data.events.event) > 0
         with pytest.raises(ChunkUnreadableError, match="'MET_pt'"):
             ak.sum(data.events.MET_pt)
+
+
+# -- narrow ---------------------------------------------------------------------------------------
+
+
+def call(reader, chunk, process):
+    with reader.read(chunk, {"of": "mine"}) as data:
+        return data.call(process), data.metrics()
+
+
+@pytest.fixture(params=FILES)
+def narrow_chunk(request, reader, real_data, entry_of, chunks_of):
+    """A chunk whose reader has learned of one column, and leaves out all others."""
+    chunk = chunks_of(entry_of(real_data / request.param))[0]
+    for _ in range(2):
+        _, metrics = call(reader, chunk, lambda events: ak.to_list(events[events.fields[0]]))
+    assert metrics["chunks_full_form"] == 0
+    return chunk
+
+
+def whole_arrays(chunk):
+    file = chunk.plan.file
+    with uproot.open({file.urls[0]: file.treename}) as tree:
+        return tree.arrays()
+
+
+def test_every_branch_can_be_asked_for_of_narrow_events(reader, narrow_chunk):
+    whole = whole_arrays(narrow_chunk)
+    for field in whole.fields[:: max(1, len(whole.fields) // 12)]:
+        found, metrics = call(reader, narrow_chunk, lambda e, field=field: ak.materialize(e[field]))
+        assert ak.array_equal(found, whole[field], equal_nan=True), field
+        assert found.type == whole[field].type
+        assert metrics["chunks_again"] <= 1
+
+
+WAYS = {
+    "names": lambda events: events.fields,
+    "length": len,
+    "is there": lambda events: ("nMuon" in events.fields, "nobody" in events.fields),
+    "has": lambda events: (hasattr(events, "nMuon"), hasattr(events, "nobody")),
+    "type": lambda events: str(events.type),
+    "cut": lambda events: ak.to_list(events[events[events.fields[0]] == 0][events.fields[-1]]),
+    "slice": lambda events: ak.to_list(events[3:5][events.fields[1]]),
+    "one": lambda events: ak.to_list(events[0][events.fields[1]]),
+    "several": lambda events: ak.to_list(events[events.fields[:3]][:4]),
+    "all of it": lambda events: len(str(ak.to_list(events[:2]))),
+    "metadata": lambda events: events.metadata["of"],
+}
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_narrow_events_answer_as_whole_ones(reader, real_data, entry_of, chunks_of, way):
+    chunk = chunks_of(entry_of(real_data / "nano_tt_v12.root"))[0]
+    fresh = Reader(None)
+    expected, _ = call(fresh, chunk, WAYS[way])
+    fresh.close()
+    for _ in range(2):
+        call(reader, chunk, lambda events: ak.to_list(events.MET_pt))
+    found, _ = call(reader, chunk, WAYS[way])
+    assert found == expected
+
+
+def test_the_names_of_a_dataset_are_learned_by_themselves(
+    reader, write_events, entry_of, chunks_of
+):
+    first, second, third = chunks_of(entry_of(write_events()), 3)
+    assert call(reader, first, lambda e: int(ak.sum(e.event)))[1]["chunks_full_form"] == 1
+    assert call(reader, second, lambda e: int(ak.sum(e.event)))[1]["chunks_full_form"] == 0
+    found, metrics = call(reader, third, lambda e: (e.metadata["of"], float(ak.sum(e.MET_pt))))
+    assert found[0] == "mine"
+    assert (metrics["chunks_again"], metrics["chunks_full_form"]) == (1, 0)

@@ -13,11 +13,13 @@ from beampipe.reading.built import BuiltEvents
 from beampipe.reading.faults import MappedReadErrors
 from beampipe.reading.layouts import is_rntuple, layout_key
 from beampipe.reading.loading import ColumnLoader
+from beampipe.reading.narrowing import Narrowing, paths_by_field
 from beampipe.reading.recent import RecentlyUsed
 from beampipe.reading.trees import OpenTree, paused_collector
 
 _RECORD = "BeampipeBranches"
 _KEPT_LAYOUTS = 8
+_KEPT_NARROWINGS = 16
 
 
 class BranchArray(ak.Array):  # type: ignore[misc]  # awkward ships no types
@@ -32,10 +34,10 @@ class BranchArray(ak.Array):  # type: ignore[misc]  # awkward ships no types
 
 @dataclass(frozen=True, slots=True)
 class _Layout:
-    """The form of a record of branches, and which buffer of which branch each key stands for."""
+    """The form of a record of branches, and the buffers of each: key, number, type."""
 
     form: Any
-    buffers: tuple[tuple[str, str, int, Any], ...]
+    buffers: Mapping[str, tuple[tuple[str, int, Any], ...]]
 
 
 class BranchesBuilder:
@@ -43,6 +45,7 @@ class BranchesBuilder:
 
     def __init__(self) -> None:
         self._kept: RecentlyUsed[str, _Layout] = RecentlyUsed(_KEPT_LAYOUTS)
+        self._narrowings: RecentlyUsed[tuple[str, Any], Narrowing] = RecentlyUsed(_KEPT_NARROWINGS)
 
     def build(
         self,
@@ -63,7 +66,7 @@ class BranchesBuilder:
         metadata : mapping
             What ``events.metadata`` is to hold.
         whole : bool, default False
-            Makes no difference: nothing is left out.
+            Whether to leave nothing out; the first chunk of a layout and dataset always is whole.
 
         Returns
         -------
@@ -76,36 +79,47 @@ class BranchesBuilder:
         ChunkUnreadableError
             ``reading-chunk-unreadable``: the tree's own description cannot be read.
         """
-        del whole
-        layout = self._kept.get(layout_key(opened), lambda: self._make(opened, loader))
-        container = {
-            key: partial(_load_buffer, loader, name, index, dtype)
-            for key, name, index, dtype in layout.buffers
-        }
-        with paused_collector():
-            record = ak.from_buffers(
-                layout.form, loader.stop - loader.start, container, highlevel=False
-            )
-        parameters = {"__record__": _RECORD, "metadata": dict(metadata)}
-        record = ak.contents.RecordArray(
-            record.contents, record.fields, length=record.length, parameters=parameters
+        key = layout_key(opened)
+        layout = self._kept.get(key, lambda: self._make(opened, loader))
+        narrowing = self._narrowings.get(
+            (key, metadata.get("dataset")),
+            lambda: Narrowing(layout.form, paths_by_field(layout.form)),
         )
-        return BuiltEvents(ak.Array(record, behavior={("*", _RECORD): BranchArray}))
+        is_narrow = narrowing.is_ready and not whole
+        used: set[str] = set()
+        with paused_collector():
+            form = narrowing.narrow_form() if is_narrow else layout.form
+            container = {
+                key: partial(_load_buffer, loader, name, index, dtype, used=used)
+                for name in form.fields
+                for key, index, dtype in layout.buffers[name]
+            }
+            length = loader.stop - loader.start
+            record = ak.from_buffers(form, length, container, highlevel=False)
+            if is_narrow:
+                record = narrowing.fill_up(record)
+        parameters = {"__record__": _RECORD, "metadata": dict(metadata)}
+        events = ak.Array(
+            record.copy(parameters=parameters), behavior={("*", _RECORD): BranchArray}
+        )
+        return BuiltEvents(events, narrowing, used, is_narrow=is_narrow)
 
     def _make(self, opened: OpenTree, loader: ColumnLoader) -> _Layout:
         entries = (loader.start, loader.stop)
-        with MappedReadErrors(opened, entries=entries), paused_collector():
+        with opened.lock, MappedReadErrors(opened, entries=entries), paused_collector():
             return _make_layout(opened.tree)
 
 
 def _make_layout(tree: Any) -> _Layout:
     form = ak.forms.form.form_with_unique_keys(_record_form(tree), ("branches",))
-    buffers = [
-        (key, name, index, dtype)
+    buffers = {
+        name: tuple(
+            (key, index, dtype)
+            for index, (key, dtype) in enumerate(content.expected_from_buffers().items())
+        )
         for name, content in zip(form.fields, form.contents, strict=True)
-        for index, (key, dtype) in enumerate(content.expected_from_buffers().items())
-    ]
-    return _Layout(form, tuple(buffers))
+    }
+    return _Layout(form, buffers)
 
 
 def _record_form(tree: Any) -> Any:
@@ -131,8 +145,9 @@ def _is_readable(branch: Any) -> bool:
     return True
 
 
-def _load_buffer(loader: ColumnLoader, name: str, index: int, dtype: Any) -> Any:
+def _load_buffer(loader: ColumnLoader, name: str, index: int, dtype: Any, *, used: set[str]) -> Any:
     """Give one buffer of a branch; the first to be asked for loads the whole branch."""
+    used.add(name)
     form, _, buffers = ak.to_buffers(loader.load(name))
     key = list(form.expected_from_buffers())[index]
     return buffers[key].astype(dtype, copy=False)

@@ -9,9 +9,10 @@ about names gets its true answer; whatever else is asked of what was left out ra
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from typing import Any
+from urllib.parse import unquote
 
 import awkward as ak
 from awkward._nplikes.shape import unknown_length
@@ -102,6 +103,8 @@ class Narrowing:
     ----------
     form : awkward.forms.Form
         Of the events with all columns.
+    paths : mapping of str to list of tuple of str, optional
+        What is used with each key that `learn` is told; by default keys are those of the form.
 
     Attributes
     ----------
@@ -111,10 +114,12 @@ class Narrowing:
         What was asked for of what is left out, since it was last cleared.
     """
 
-    def __init__(self, form: ak.forms.Form) -> None:
+    def __init__(
+        self, form: ak.forms.Form, paths: Mapping[str, Sequence[Path]] | None = None
+    ) -> None:
         self.form = form
         self.asked: set[Path] = set()
-        self._paths = _paths_by_key(form)
+        self._paths = _paths_by_key(form) if paths is None else paths
         self._all = {path for _, path in _walk(form)}
         self._kept: set[Path] = set()
         self._tree: _Tree = {}
@@ -209,9 +214,13 @@ def _walk(form: Any, path: Path = ()) -> Iterator[tuple[Any, Path]]:
         yield from _walk(form.content, path)
 
 
-def _paths_by_key(form: Any) -> dict[str, list[Path]]:
-    from coffea.nanoevents.util import unquote
+def paths_by_field(form: ak.forms.Form) -> dict[str, list[Path]]:
+    """Give all that is in each field of a record."""
+    contents = zip(form.fields, form.contents, strict=True)
+    return {name: [path for _, path in _walk(inner, (name,))] for name, inner in contents}
 
+
+def _paths_by_key(form: Any) -> dict[str, list[Path]]:
     paths: dict[str, list[Path]] = {}
     for node, path in _walk(form):
         if node.form_key is not None:
