@@ -6,6 +6,10 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Final
 
+from beampipe.batch.htcondor import HTCondor
 from beampipe.batch.model import Dialect
+from beampipe.batch.slurm import Slurm
 
-DIALECTS: Final[Mapping[str, Dialect]] = MappingProxyType({})
+DIALECTS: Final[Mapping[str, Dialect]] = MappingProxyType(
+    {dialect.name: dialect for dialect in (Slurm(), HTCondor())}
+)

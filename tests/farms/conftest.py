@@ -1,0 +1,93 @@
+"""Real batch systems for tests: each started once, by whoever needs it first, for all workers."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from tests.farms import htcondor, slurm
+from tests.farms.farm import Farm, read_farm
+
+SYSTEMS = {"slurm": slurm, "htcondor": htcondor}
+
+
+@contextlib.contextmanager
+def shared_farm(system: str, session: str) -> Iterator[Farm]:
+    """Start a farm, or use the one that another worker of pytest has started.
+
+    Whoever leaves last stops it. A user that died without leaving is not counted.
+    """
+    # Not below pytest's own folder, whose path is longer than a socket's may be.
+    folder = Path(tempfile.gettempdir()) / f"bpf-{session}-{system}"
+    folder.mkdir(exist_ok=True)
+    users = folder / "users"
+    users.mkdir(exist_ok=True)
+    with _locked(folder):
+        farm = read_farm(folder / "f")
+        if farm is None:
+            try:
+                farm = SYSTEMS[system].start(folder / "f")
+            except BaseException:
+                if broken := read_farm(folder / "f"):
+                    SYSTEMS[system].stop(broken)
+                raise
+        (users / str(os.getpid())).touch()
+    try:
+        yield farm
+    finally:
+        with _locked(folder):
+            (users / str(os.getpid())).unlink()
+            last = not any(Path(f"/proc/{user.name}").exists() for user in users.iterdir())
+            if last:
+                SYSTEMS[system].stop(farm)
+        if last:
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    with folder.with_suffix(".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def _need(system: str) -> None:
+    module = SYSTEMS[system]
+    reason = ""
+    if os.geteuid() != 0:
+        reason = "real farms are started by root"
+    elif not module.is_installed():
+        reason = f"{system} is not installed: tests/farms/install.sh"
+    if reason and os.environ.get("CI") == "true":
+        pytest.fail(reason)
+    if reason:
+        pytest.skip(reason)
+
+
+@pytest.fixture(scope="session")
+def session_name(request) -> str:
+    """What all workers of one pytest run have in common."""
+    uid = getattr(request.config, "workerinput", {}).get("testrunuid") or str(os.getpid())
+    return uid[:8]
+
+
+@pytest.fixture(scope="session")
+def slurm_farm(session_name) -> Iterator[Farm]:
+    """A real Slurm: three nodes with two cores each, accounting on."""
+    _need("slurm")
+    with shared_farm("slurm", session_name) as farm:
+        yield farm
+
+
+@pytest.fixture(scope="session")
+def htcondor_farm(session_name) -> Iterator[Farm]:
+    """A real HTCondor pool: two nodes with four cores each."""
+    _need("htcondor")
+    with shared_farm("htcondor", session_name) as farm:
+        yield farm

@@ -1,0 +1,91 @@
+"""What a running farm is to a test, and the note by which another process finds it."""
+
+from __future__ import annotations
+
+import json
+import os
+import pwd
+import subprocess
+import sys
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+from tests.farms.daemons import run
+from tests.farms.nodes import Nodes
+
+USER = "bpfarm"
+NOTE = "farm.json"
+
+
+@dataclass(frozen=True)
+class Farm:
+    """A batch system that runs.
+
+    Attributes
+    ----------
+    system : str
+        As in a site's profile.
+    folder : Path
+        Its state, its logs.
+    nodes : Nodes
+        Where its jobs run.
+    environment : dict
+        What its commands need in their environment.
+    user : str
+        Who submits: no farm lets root do it.
+    """
+
+    system: str
+    folder: Path
+    nodes: Nodes
+    environment: dict[str, str] = field(default_factory=dict)
+    user: str = USER
+
+    @property
+    def shared(self) -> Path:
+        """A folder of the user that all nodes see."""
+        return self.folder / "shared"
+
+    def run(self, *argv: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
+        """Run a command of the batch system as the ordinary user."""
+        return subprocess.run(
+            ["setpriv", f"--reuid={self.user}", f"--regid={self.user}", "--clear-groups", *argv],
+            input=stdin, capture_output=True, text=True, check=False, timeout=60,
+            env=self.user_environment(), cwd=self.shared,
+        )  # fmt: skip
+
+    def user_environment(self) -> dict[str, str]:
+        """What that user has in a login shell, and what the farm needs."""
+        own = {"HOME": str(self.shared), "USER": self.user, "LOGNAME": self.user, "LC_ALL": "C"}
+        path = os.environ.get("PATH", "/usr/bin:/bin")
+        return {"PATH": f"{path}:/usr/sbin:/sbin"} | own | self.environment
+
+    def write(self) -> None:
+        """Leave the note."""
+        facts = asdict(self) | {"folder": str(self.folder)}
+        (self.folder / NOTE).write_text(json.dumps(facts))
+
+
+def read_farm(folder: Path) -> Farm | None:
+    """The farm whose note lies in a folder, if there is one."""
+    note = folder / NOTE
+    if not note.exists():
+        return None
+    facts = json.loads(note.read_text())
+    return Farm(**facts | {"folder": folder, "nodes": Nodes(**facts["nodes"])})
+
+
+def make_user(folder: Path) -> None:
+    """Make the ordinary user, let it use this Python, and give it a folder."""
+    try:
+        user = pwd.getpwnam(USER)
+    except KeyError:
+        run("useradd", "--system", "--no-create-home", "--shell", "/bin/bash", USER)
+        user = pwd.getpwnam(USER)
+    # A Python under /root is of no use to anybody else until one may pass through its folders.
+    for place in (*Path(sys.base_prefix).parents, *Path(sys.prefix).parents):
+        if not place.stat().st_mode & 0o001:
+            place.chmod(place.stat().st_mode | 0o001)
+    shared = folder / "shared"
+    shared.mkdir(exist_ok=True)
+    os.chown(shared, user.pw_uid, user.pw_gid)

@@ -1,0 +1,15 @@
+#!/usr/bin/env bash
+# What the real farms of tests/farms need, on Debian: half a minute. Run as root; what is there already is left alone.
+set -euo pipefail
+cd "$(dirname "$0")"
+missing=
+for package in munge slurmctld slurmd slurm-client slurmdbd mariadb-server patchelf file iproute2; do
+  dpkg -s "$package" > /dev/null 2>&1 || missing="$missing $package"
+done
+if [ -n "$missing" ]; then
+  export DEBIAN_FRONTEND=noninteractive
+  apt-get update -qq
+  # shellcheck disable=SC2086 # a list
+  apt-get install -y -qq --no-install-recommends $missing > /dev/null
+fi
+./install-htcondor.sh /var/tmp/beampipe-farms/htcondor

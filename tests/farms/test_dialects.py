@@ -1,0 +1,47 @@
+"""The dialects against real batch systems."""
+
+from __future__ import annotations
+
+import os
+import pwd
+import uuid
+
+import pytest
+from tests.farms.farm import Farm
+
+from beampipe.batch.registry import DIALECTS
+from beampipe.testing.batch_conformance import Answer, BatchConformance, BatchFarm
+
+
+def on(farm: Farm, **more) -> BatchFarm:
+    def run(command):
+        done = farm.run(*command.argv, stdin=command.stdin)
+        return Answer(done.stdout, done.stderr, done.returncode)
+
+    folder = farm.shared / f"t {uuid.uuid4().hex[:8]}"
+    folder.mkdir()
+    user = pwd.getpwnam(farm.user)
+    os.chown(folder, user.pw_uid, user.pw_gid)
+    return BatchFarm(DIALECTS[farm.system], run, folder=folder, user=farm.user, **more)
+
+
+class TestSlurm(BatchConformance):
+    @pytest.fixture
+    def farm(self, slurm_farm):
+        return on(
+            slurm_farm,
+            held={"directives": ("--hold",)},
+            refused={"queue": "no-such-queue"},
+            shortest_walltime_s=60,
+        )
+
+
+class TestHTCondor(BatchConformance):
+    @pytest.fixture
+    def farm(self, htcondor_farm):
+        return on(
+            htcondor_farm,
+            held={"directives": ("hold = True",)},
+            refused={"directives": ("this is no submit description",)},
+            shortest_walltime_s=5,
+        )

@@ -1,0 +1,52 @@
+"""The conformance suite against fake commands; tests/farms has it against real ones."""
+
+from __future__ import annotations
+
+import getpass
+import os
+import subprocess
+
+import pytest
+
+from beampipe.batch.registry import DIALECTS
+from beampipe.testing.batch_conformance import Answer, BatchConformance, BatchFarm
+from beampipe.testing.fake_batch.commands import install_fakes
+from beampipe.testing.fake_batch.htcondor import COMMANDS as HTCONDOR_COMMANDS
+from beampipe.testing.fake_batch.slurm import COMMANDS as SLURM_COMMANDS
+
+
+def pretend(folder, system, commands, **more) -> BatchFarm:
+    env = os.environ | install_fakes(folder / "fa ke", system, tuple(commands))
+
+    def run(command):
+        done = subprocess.run(
+            command.argv, input=command.stdin, capture_output=True, text=True, check=False,
+            timeout=60, env=env,
+        )  # fmt: skip
+        return Answer(done.stdout, done.stderr, done.returncode)
+
+    own = folder / "ow n"
+    own.mkdir()
+    return BatchFarm(DIALECTS[system], run, folder=own, user=getpass.getuser(), **more)
+
+
+class TestSlurm(BatchConformance):
+    @pytest.fixture
+    def farm(self, tmp_path):
+        return pretend(
+            tmp_path, "slurm", SLURM_COMMANDS,
+            held={"directives": ("--hold",)},
+            refused={"queue": "no-such-queue"},
+            shortest_walltime_s=1,
+        )  # fmt: skip
+
+
+class TestHTCondor(BatchConformance):
+    @pytest.fixture
+    def farm(self, tmp_path):
+        return pretend(
+            tmp_path, "htcondor", HTCONDOR_COMMANDS,
+            held={"directives": ("hold = True",)},
+            refused={"directives": ("this is no submit description",)},
+            shortest_walltime_s=1,
+        )  # fmt: skip
