@@ -800,3 +800,26 @@ def test_new_bundles_go_out_while_a_commit_waits(tmp_path):
     driver._finish()
     assert len(pool.bundles) == n_sent, "at the end nothing new begins"
     check_counted_once(directory, plan)
+
+
+def test_how_far_a_run_is_can_be_seen_while_a_commit_waits_for_merges(tmp_path):
+    plan = make_small_plan(sizes=((40,),), chunks=8)
+    told = []
+
+    class Patient(ChaosPool):
+        def wait(self, timeout_s):
+            for key in self.running():
+                self.finish(key, Outcome())
+            return super().wait(timeout_s)
+
+        def pull(self, keys, patience_s, meanwhile):
+            for _ in range(5):
+                meanwhile()
+            return super().pull(keys, patience_s, meanwhile)
+
+    directory = make_directory(tmp_path)
+    driver = start_driver(directory, plan, Patient())
+    driver.notify = told.append
+    driver.run()
+    assert check_counted_once(directory, plan).is_complete
+    assert sum(progress.stage == "committing" for progress in told) > 5
