@@ -11,6 +11,7 @@ import hashlib
 import os
 import secrets
 import zipfile
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,6 +19,8 @@ from typing import Any
 
 from beampipe.datasets.model import FilePlan, Plan
 from beampipe.errors import BeampipeError, LedgerError, RunStorageError, TrustError
+from beampipe.execution.accounting import tally_manifests
+from beampipe.execution.assembly import missing_chunks
 from beampipe.execution.engine import Job
 from beampipe.execution.history import (
     ACCEPTED,
@@ -62,14 +65,16 @@ class _Needs:
 
     files: _Files
     told: Mapping[str, str]
-    left: set[tuple[str, str, int]] = field(default_factory=set)
+    n_left: int
+    # Of each file a bit for each part that was found: a plan may have a million of them.
+    found: dict[tuple[str, str], int] = field(default_factory=lambda: defaultdict(int))
 
     @classmethod
     def of(cls, plan: Plan, identity: Identity) -> _Needs:
         files = {
             (dataset.name, one.file.uuid): one for dataset in plan.datasets for one in dataset.files
         }
-        return cls(files, identity.datasets, {chunk.key for chunk in plan.chunks()})
+        return cls(files, identity.datasets, plan.n_chunks)
 
     def fits(self, manifest: Manifest, files: _Files, told: Mapping[str, str]) -> bool:
         """Whether all of a segment is needed, and would come out alike."""
@@ -79,7 +84,7 @@ class _Needs:
             is_told_alike
             and bool(manifest.done)
             and all(
-                (name, chunk.uuid, chunk.k) in self.left
+                self._lacks(name, chunk)
                 and is_cut_alike(
                     chunk, files.get((name, chunk.uuid)), self.files.get((name, chunk.uuid))
                 )
@@ -87,8 +92,16 @@ class _Needs:
             )
         )
 
+    def _lacks(self, name: str, chunk: DoneChunk) -> bool:
+        file = self.files.get((name, chunk.uuid))
+        if file is None or not 0 <= chunk.k < file.used_chunks:
+            return False
+        return not self.found[name, chunk.uuid] >> chunk.k & 1
+
     def take(self, manifest: Manifest) -> None:
-        self.left -= {(manifest.dataset, chunk.uuid, chunk.k) for chunk in manifest.done}
+        for uuid, k in manifest.done.keys():  # noqa: SIM118  (no mapping)
+            self.found[manifest.dataset, uuid] |= 1 << k
+        self.n_left -= len(manifest.done)
 
 
 def is_cut_alike(chunk: DoneChunk, old: FilePlan | None, new: FilePlan | None) -> bool:
@@ -181,7 +194,7 @@ def find_sources(
     needs = _Needs.of(plan, identity)
     sources = []
     for path in paths:
-        if not needs.left:
+        if not needs.n_left:
             break
         # Whatever is the matter with a run, it is no reason not to do the new one.
         with contextlib.suppress(BeampipeError, OSError):
@@ -344,9 +357,5 @@ def _find_latest(name: str, root: Path, besides: Path) -> tuple[Path, Identity] 
 
 def is_whole(directory: RunDirectory, run_id: str, plan: Plan) -> bool:
     """Whether a run has every chunk of its plan."""
-    done = {
-        (segment.manifest.dataset, chunk.uuid, chunk.k)
-        for segment in read_segments(directory, run_id)
-        for chunk in segment.manifest.done
-    }
-    return all(chunk.key in done for chunk in plan.chunks())
+    tally = tally_manifests(segment.manifest for segment in read_segments(directory, run_id))
+    return next(missing_chunks(plan, tally), None) is None
