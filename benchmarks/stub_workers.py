@@ -22,7 +22,7 @@ import pickle
 import random
 import time
 from collections import deque
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import count
 
 import dask
@@ -409,7 +409,8 @@ class Stub:
         stubs.longest_s = max(stubs.longest_s, ends[-1])
         stubs.ends.append((time.time(), len(chunks), ends[-1]))
         self.begun = None
-        message = write_summary(Told(key, summarize_partial(partial), self.address))
+        summary = replace(summarize_partial(partial), worker=self.address)
+        message = write_summary(Told(key, summary))
         topic = summaries_topic(stubs.prefix)
         self.send({"op": "log-event", "topic": topic, "msg": message})
         self.finish(key, partial, ends[-1])

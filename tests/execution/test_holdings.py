@@ -13,7 +13,10 @@ class Pool:
     """Merges names."""
 
     def __init__(self):
-        self.released, self.merging = set(), 0
+        self.released, self.merging, self.workers = set(), 0, 2
+
+    def n_workers(self):
+        return self.workers
 
     def n_merging(self):
         return self.merging
@@ -35,11 +38,12 @@ def plan():
 
 @pytest.fixture
 def hold(plan):
-    def make(*numbers, value_bytes=0):
+    def make(*numbers, value_bytes=0, place=""):
         chunks = list(plan.chunks())
         mine = ChunkList(chunks[n] for n in numbers)
         done = tuple(DoneChunk(one.plan.file.uuid, one.k, 4, one.k, one.k + 1) for one in mine)
-        return Held("k" + "_".join(map(str, numbers)), Manifest("d", done), mine, value_bytes)
+        key = "k" + "_".join(map(str, numbers))
+        return Held(key, Manifest("d", done), mine, value_bytes, place=place)
 
     return make
 
@@ -78,6 +82,54 @@ def test_large_values_are_merged_one_pair_at_a_time(plan, hold):
     pool.merging = 0
     holdings.fold()
     assert len(holdings) == 1
+
+
+def test_large_values_are_merged_in_several_places_where_there_are_many_workers(plan, hold):
+    pool = Pool()
+    pool.merging, pool.workers = 24, 100
+    holdings = GroupedHoldings(pool, FileGroups(plan))
+    for number in (0, 4):
+        holdings.add(hold(number, value_bytes=160_000_000))
+    assert len(holdings) == 1
+    pool.merging = 25
+    holdings.add(hold(8, value_bytes=160_000_000))
+    assert len(holdings) == 2
+
+
+def test_of_large_values_those_on_one_worker_are_merged_first(plan, hold):
+    pool = Pool()
+    pool.merging = 1
+    holdings = GroupedHoldings(pool, FileGroups(plan))
+    for number, place in ((0, "a"), (4, "b"), (8, "a")):
+        holdings.add(hold(number, value_bytes=160_000_000, place=place))
+    pool.merging = 0
+    holdings.fold()
+    (sealed,) = holdings.seal()
+    assert sealed.key == "(k4+(k0+k8))"
+
+
+def test_values_that_are_worth_it_wait_until_there_are_enough_on_one_worker(plan, hold):
+    """Of 10 MB three are merged at once: what lies on one worker need not be sent."""
+    holdings = GroupedHoldings(Pool(), FileGroups(plan))
+    holdings._groups.n_files = 20
+    for number, place in enumerate("abab"):
+        holdings.add(hold(number, value_bytes=10_000_000, place=place))
+    assert len(holdings) == 4
+    holdings.add(hold(4, value_bytes=10_000_000, place="b"))
+    assert sorted(held.key for held in holdings) == ["(k1+k3+k4)", "k0", "k2"]
+    assert {held.key: held.place for held in holdings}["(k1+k3+k4)"] == "b"
+    (sealed,) = holdings.seal()
+    assert sealed.key == "(k0+k2+(k1+k3+k4))"
+
+
+def test_values_do_not_wait_for_others_where_they_fill_the_workers(plan, hold):
+    pool = Pool()
+    pool.workers = 0  # all of them went; 40 MB may wait for each
+    holdings = GroupedHoldings(pool, FileGroups(plan))
+    holdings._groups.n_files = 20
+    for number, place in enumerate("abc"):
+        holdings.add(hold(number, value_bytes=10_000_000, place=place))
+    assert [held.key for held in holdings] == ["(k0+k1+k2)"]
 
 
 def test_small_values_are_folded_with_their_equals(plan, hold):

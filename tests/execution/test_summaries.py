@@ -12,6 +12,7 @@ from beampipe.execution.summaries import (
     Told,
     read_summary,
     summaries_topic,
+    summarize_here,
     tell_summary,
     write_summary,
 )
@@ -48,7 +49,14 @@ def test_a_summary_goes_through_the_scheduler_as_it_is():
     told = read_summary(message)
     # Whether this process sees a store depends on the tests that ran in it before.
     told = replace(told, summary=replace(told.summary, sees_store=None))
-    assert told == Told("beampipe-1-bundle-7", summarize_partial(PARTIAL), "tcp://here:1")
+    summary = replace(summarize_partial(PARTIAL), worker="tcp://here:1")
+    assert told == Told("beampipe-1-bundle-7", summary)
+
+
+def test_a_summary_that_is_asked_for_says_where_its_partial_is(monkeypatch):
+    assert summarize_here(PARTIAL).worker == ""  # in no worker
+    monkeypatch.setattr("distributed.get_worker", FakeWorker)
+    assert summarize_here(PARTIAL).worker == FakeWorker().address
 
 
 def test_what_the_scheduler_adds_does_no_harm():

@@ -24,9 +24,8 @@ from beampipe.execution.index_calls import IndexCalls
 from beampipe.execution.index_desk import IndexDesk, lent_with
 from beampipe.execution.partials import Partial, Summary, merge_partials
 from beampipe.execution.pool import DeathReport, Event, Finished, Key, Lost, WorkerDied
-from beampipe.execution.summaries import Told, read_summary, summaries_topic
+from beampipe.execution.summaries import Told, read_summary, summaries_topic, summarize_here
 from beampipe.execution.topics import listen, stop_listening
-from beampipe.execution.worker_shelf import summarize_bundle
 
 if TYPE_CHECKING:
     from distributed import Client
@@ -134,7 +133,7 @@ class DaskPool:
         """A bundle has ended and its message did not come: a task makes the summary."""
         number = key.rpartition("-")[2]
         summary = self._submit(
-            summarize_bundle, self._partials[key], kind="summary", number=number, priority=_SUMMARY
+            summarize_here, self._partials[key], kind="summary", number=number, priority=_SUMMARY
         )
         self._summaries[key] = summary
         summary.add_done_callback(lambda _: self._events.put(key))
@@ -201,7 +200,7 @@ class DaskPool:
         self._take_indexes([told.summary])
         if told.has_indexes:
             with _scheduler_errors():
-                self._calls.ask(told.worker)
+                self._calls.ask(told.summary.worker)
 
     def _read_asked(self, ended: Mapping[Key, Future[Any]]) -> list[Event]:
         """Bring the summaries here that had to be asked for."""

@@ -268,7 +268,8 @@ class Driver:
             self.pool.release([event.key])
             return
         chunks = ChunkList(outing.chunks.values())
-        self.committer.hold(Held(event.key, manifest, chunks, summary.value_bytes))
+        size, place = summary.value_bytes, summary.worker
+        self.committer.hold(Held(event.key, manifest, chunks, size, place=place))
         self.meter.take(manifest)
         self.meter.look(summary.sketch)
         self._take_failures(manifest)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
@@ -15,6 +16,9 @@ from beampipe.execution.pool import Key, Pool
 _FEWEST = 2
 _MERGE_BYTES = 32_000_000
 """What the inputs of one merge may take on a worker."""
+_APART_BYTES = 40_000_000
+"""What may wait for each worker until enough lies on one of them; half of what a window allows."""
+_WORKERS_PER_MERGE = 4  # of large values: their inputs stay until it has ended
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +37,8 @@ class Held:
         Its place in the tree of a reproducible run.
     depth : int
         How often it was folded.
+    place : str
+        The worker that has it, as far as it is known: sending a value costs more than adding it.
     """
 
     key: Key
@@ -41,6 +47,7 @@ class Held:
     value_bytes: int = 0
     node: Node | None = None
     depth: int = 0
+    place: str = ""
 
 
 class Holdings(Protocol):
@@ -106,45 +113,55 @@ class GroupedHoldings:
 
     def fold(self) -> None:
         """Fold the groups of large partials that waited for a merge to end."""
-        if self._waiting and not self._pool.n_merging():
+        if self._waiting and self._has_room():
             for group in tuple(self._waiting):
                 self._fold_group(group)
 
-    def _fold_group(self, group: Group) -> None:
-        """Fold as many as there are to be at once: of large ones few, of small ones equals.
+    def _has_room(self) -> bool:
+        """Whether large values may be merged beside those that are."""
+        return self._pool.n_merging() < max(1, self._pool.n_workers() // _WORKERS_PER_MERGE)
 
-        Equals (of the same depth) keep a tree flat: a sum that is folded again with every few
-        partials would be gone through again each time.
-        """
+    def _fold_group(self, group: Group) -> None:
+        """Fold as many as there are to be at once: of large ones few, of small ones equals."""
         some = self._held[group]
         self._waiting.discard(group)
-        while len(some) >= (count := _fan_in(some)):
-            if count == FAN_IN:
-                equals = [held for held in some if held.depth == some[-1].depth]
-                if len(equals) < count:
-                    break
-                some[:] = [held for held in some if held.depth != some[-1].depth]
-                some.append(self._merge(equals))
-            elif count == _FEWEST and self._pool.n_merging():
-                self._waiting.add(group)  # one at a time: the inputs stay until it has ended
-                break
-            else:
-                self._merge_first(some, count)
+        while len(some) >= (count := _fan_in(some)) and (chosen := self._choose(some, count)):
+            self._merge(some, chosen)
+        if count == _FEWEST and len(some) >= count:
+            self._waiting.add(group)
 
-    def _merge_first(self, some: list[Held], count: int) -> None:
-        merged = self._merge(some[:count])
-        some[:count] = []
-        some.append(merged)
+    def _choose(self, some: Sequence[Held], count: int) -> list[Held]:
+        """Those that are to be folded now; nothing where it is better to wait."""
+        latest = some[-1]
+        if count == FAN_IN:
+            # Equals (of the same depth) keep a tree flat: a sum that is folded again with every
+            # few partials would be gone through again each time.
+            equals = [held for held in some if held.depth == latest.depth]
+            return equals if len(equals) >= count else []
+        if count == _FEWEST and not self._has_room():
+            return []
+        here = [held for held in some if held.place == latest.place]
+        if len(here) >= count:
+            return here[:count]
+        return list(some[:count]) if count == _FEWEST or self._is_crowded(some) else []
 
-    def _merge(self, some: Sequence[Held]) -> Held:
-        self._n -= len(some) - 1
-        return merge_held(self._pool, some)
+    def _is_crowded(self, some: Sequence[Held]) -> bool:
+        """Whether there is no room to wait until enough lies on one worker."""
+        value_bytes = max(held.value_bytes for held in some)
+        return self._n * value_bytes > _APART_BYTES * self._pool.n_workers()
+
+    def _merge(self, some: list[Held], chosen: Sequence[Held]) -> None:
+        gone = set(map(id, chosen))
+        some[:] = [held for held in some if id(held) not in gone]
+        some.append(merge_held(self._pool, chosen))
+        self._n -= len(chosen) - 1
 
     def seal(self) -> list[Held]:
         """Fold each group into one partial."""
         for some in self._held.values():
+            some.sort(key=lambda held: held.place)  # first those that need not be sent
             while len(some) > 1:
-                self._merge_first(some, min(_fan_in(some), len(some)))
+                self._merge(some, some[: _fan_in(some)])
         return self.drop()
 
     def drop(self) -> list[Held]:
@@ -227,6 +244,8 @@ def merge_held(pool: Pool, group: Sequence[Held]) -> Held:
         chunks,
         value_bytes=max(one.value_bytes for one in group),
         depth=1 + max(one.depth for one in group),
+        # Where most of them are: Dask puts it there.
+        place=Counter(one.place for one in group).most_common(1)[0][0],
     )
 
 

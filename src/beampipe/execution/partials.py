@@ -52,6 +52,8 @@ class Summary:
         About how large the value is [bytes].
     host : str
         Where it was made.
+    worker : str
+        The address of the worker that has it; empty where that is not known.
     indexes : dict of Place to Made
         Indexes of files that its worker has made and that nobody else may have.
     sees_store : bool or None
@@ -70,6 +72,7 @@ class Summary:
     indexes: Mapping[Place, Made] = field(default_factory=dict)
     sees_store: bool | None = None
     sketch: Sketch | None = None
+    worker: str = ""
 
 
 def summarize_partial(partial: Partial) -> Summary:

@@ -10,12 +10,12 @@ from __future__ import annotations
 import contextlib
 import pickle
 import zlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from beampipe.execution.partials import Partial, Summary
 from beampipe.execution.pool import Key
-from beampipe.execution.worker_shelf import tell_bundle
+from beampipe.execution.worker_shelf import summarize_bundle, tell_bundle
 
 if TYPE_CHECKING:
     from distributed import Worker
@@ -47,15 +47,12 @@ class Told:
 
     Attributes
     ----------
-    worker : str
-        Who said it.
     has_indexes : bool
         Whether it has indexes of files that were made there.
     """
 
     key: Key
     summary: Summary
-    worker: str = ""
     has_indexes: bool = False
 
 
@@ -68,8 +65,19 @@ def tell_summary(worker: Worker, prefix: str, key: Key, partial: Partial) -> Non
         summary, has_indexes = tell_bundle(partial)
         if summary.value_bytes > MOST_BYTES:
             return
-        message = write_summary(Told(key, summary, worker.address, has_indexes))
+        summary = replace(summary, worker=worker.address)
+        message = write_summary(Told(key, summary, has_indexes))
         worker.log_event(summaries_topic(prefix), message)
+
+
+def summarize_here(partial: Partial) -> Summary:
+    """Summarize a bundle's partial on the worker that has it (what a Dask task calls)."""
+    from distributed import get_worker
+
+    address = ""
+    with contextlib.suppress(ValueError):  # where no worker calls it
+        address = get_worker().address
+    return replace(summarize_bundle(partial), worker=address)
 
 
 def write_summary(told: Told) -> dict[str, Any]:
