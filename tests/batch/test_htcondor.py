@@ -75,7 +75,7 @@ def test_what_condor_has_no_word_for_is_refused(full_job, change):
 def test_a_chosen_queue_is_asked_in_every_command(full_job):
     there = HTCondor(schedd=("-name", "lpcschedd3"))
     commands = [
-        there.submit(full_job, Path("/s")), there.status(user="me"), there.autopsy(("1.0",)),
+        there.submit(full_job, Path("/s")), there.status(user="me"), *there.autopsy(("1.0",)),
         *there.cancel(("1.0",)), *there.release(("1.0",)),
     ]  # fmt: skip
     assert all("-name lpcschedd3" in " ".join(command.argv) for command in commands)
@@ -136,7 +136,7 @@ def test_a_recorded_autopsy(recorded, fates):
 def test_an_empty_queue_prints_nothing():
     assert HTCONDOR.read_status("", 0) == {}
     assert HTCONDOR.read_autopsy("[\n]\n") == {}
-    assert HTCONDOR.autopsy(()) is None
+    assert HTCONDOR.autopsy(()) == ()
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,11 @@
 from __future__ import annotations
 
+import os
+import signal
 import subprocess
 from pathlib import Path
+
+import pytest
 
 from beampipe.batch.model import JobDescription
 from beampipe.batch.scripts import write_script
@@ -30,3 +34,27 @@ def test_a_script_sets_runs_its_prologue_and_becomes_its_command(tmp_path):
 def test_a_script_is_the_same_each_time():
     job = JobDescription(name="n", tag="t", command=("a b",), log_folder=Path("/l"))
     assert write_script(job) == "#!/bin/bash\nexec 'a b'\n"
+
+
+@pytest.mark.parametrize("signum", [signal.SIGUSR1, signal.SIGUSR2, signal.SIGTERM])
+def test_a_systems_own_signal_reaches_the_command_as_term(tmp_path, signum):
+    told = "trap 'echo told; exit 5' TERM; echo up; while :; do sleep 0.1; done"
+    job = JobDescription(name="n", tag="t", command=("bash", "-c", told), log_folder=tmp_path)
+    script = tmp_path / "job.sh"
+    script.write_text(write_script(job, relayed=("USR1", "USR2")))
+    with subprocess.Popen(
+        ["bash", str(script)], stdout=subprocess.PIPE, text=True, start_new_session=True
+    ) as child:
+        assert child.stdout.readline() == "up\n"
+        os.killpg(child.pid, signum)  # to the whole job, as Grid Engine does
+        assert child.stdout.read() == "told\n"
+        assert child.wait(60) == 5
+
+
+@pytest.mark.parametrize(("text", "code"), [("exit 3", 3), ("kill -9 $$", 137), ("true", 0)])
+def test_a_relaying_script_ends_as_its_command_does(tmp_path, text, code):
+    job = JobDescription(name="n", tag="t", command=("sh", "-c", text), log_folder=tmp_path)
+    script = tmp_path / "job.sh"
+    script.write_text(write_script(job, relayed=("USR1",)))
+    done = subprocess.run(["bash", str(script)], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (code, "")

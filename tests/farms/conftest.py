@@ -11,10 +11,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from tests.farms import htcondor, slurm
+from tests.farms import htcondor, sge, slurm
 from tests.farms.farm import Farm, read_farm
 
-SYSTEMS = {"slurm": slurm, "htcondor": htcondor}
+SYSTEMS = {"slurm": slurm, "htcondor": htcondor, "sge": sge}
 
 
 @contextlib.contextmanager
@@ -90,4 +90,12 @@ def htcondor_farm(session_name) -> Iterator[Farm]:
     """A real HTCondor pool: two nodes with four cores each."""
     _need("htcondor")
     with shared_farm("htcondor", session_name) as farm:
+        yield farm
+
+
+@pytest.fixture(scope="session")
+def sge_farm(session_name) -> Iterator[Farm]:
+    """A real Grid Engine: this machine is its one node, with eight cores."""
+    _need("sge")
+    with shared_farm("sge", session_name) as farm:
         yield farm

@@ -3,7 +3,8 @@
 set -euo pipefail
 cd "$(dirname "$0")"
 missing=
-for package in munge slurmctld slurmd slurm-client slurmdbd mariadb-server patchelf file iproute2; do
+for package in munge slurmctld slurmd slurm-client slurmdbd mariadb-server gridengine-master gridengine-exec \
+  gridengine-client patchelf file iproute2; do
   dpkg -s "$package" > /dev/null 2>&1 || missing="$missing $package"
 done
 if [ -n "$missing" ]; then

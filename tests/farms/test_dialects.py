@@ -45,3 +45,16 @@ class TestHTCondor(BatchConformance):
             refused={"directives": ("this is no submit description",)},
             shortest_walltime_s=5,
         )
+
+
+class TestGridEngine(BatchConformance):
+    @pytest.fixture
+    def farm(self, sge_farm):
+        return on(
+            sge_farm,
+            held={"directives": ("-h",)},
+            refused={"queue": "no-such-queue"},
+            shortest_walltime_s=5,
+            tells_reasons=False,
+            tells_cancels=False,
+        )

@@ -22,6 +22,7 @@ from beampipe.batch.model import (
     JobLogs,
     JobState,
     JobStatus,
+    pick,
 )
 from beampipe.batch.scripts import write_script
 from beampipe.batch.spelling import check_accepted, check_count, in_turns, misread, whole_mib
@@ -113,10 +114,9 @@ class HTCondor:
         options = ("-json", "-attributes", ",".join(_QUEUE_FIELDS))
         return Command(("condor_q", *self.schedd, *chosen, *options))
 
-    def read_status(self, stdout: str, now: float) -> dict[str, JobStatus]:
+    def read_status(self, stdout: str, now: float, tag: str = "") -> dict[str, JobStatus]:
         """Read a list of job ads; nothing at all where there is none."""
-        found = [_read_job(ad) for ad in _read_ads("condor_q", stdout)]
-        return {status.job_id: status for status in found}
+        return pick(map(_read_job, _read_ads("condor_q", stdout)), tag)
 
     def cancel(self, job_ids: tuple[str, ...]) -> tuple[Command, ...]:
         """Remove jobs from the queue, wherever they are."""
@@ -126,10 +126,10 @@ class HTCondor:
         """Release held jobs."""
         return tuple(Command(("condor_release", *self.schedd, *some)) for some in in_turns(job_ids))
 
-    def autopsy(self, job_ids: tuple[str, ...]) -> Command | None:
+    def autopsy(self, job_ids: tuple[str, ...]) -> tuple[Command, ...]:
         """Ask the history, no further back than needed."""
-        wanted = ("-json", "-attributes", ",".join(_HISTORY_FIELDS), "-match", str(len(job_ids)))
-        return Command(("condor_history", *self.schedd, *wanted, *job_ids)) if job_ids else None
+        ask = ("condor_history", *self.schedd, "-json", "-attributes", ",".join(_HISTORY_FIELDS))
+        return tuple(Command((*ask, "-match", str(len(some)), *some)) for some in in_turns(job_ids))
 
     def read_autopsy(self, stdout: str) -> dict[str, JobEnd]:
         """Read the ads of jobs that have left the queue."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
@@ -255,8 +255,10 @@ class Dialect(Protocol):
     def status(self, *, user: str, tag: str = "") -> Command:
         """How to ask for all jobs of a cluster at once, or (without `tag`) all of the user's."""
 
-    def read_status(self, stdout: str, now: float) -> dict[str, JobStatus]:
+    def read_status(self, stdout: str, now: float, tag: str = "") -> dict[str, JobStatus]:
         """What the queue says, by job id; a job that is not in it is gone.
+
+        Give `tag` as for `status`: not every queue can be asked for a cluster's jobs alone.
 
         Raises
         ------
@@ -270,11 +272,16 @@ class Dialect(Protocol):
     def release(self, job_ids: tuple[str, ...]) -> tuple[Command, ...]:
         """How to let held jobs go on."""
 
-    def autopsy(self, job_ids: tuple[str, ...]) -> Command | None:
-        """How to ask what became of jobs that are gone; None where it cannot be asked."""
+    def autopsy(self, job_ids: tuple[str, ...]) -> tuple[Command, ...]:
+        """How to ask what became of jobs that are gone; empty where it cannot be asked."""
 
     def read_autopsy(self, stdout: str) -> dict[str, JobEnd]:
         """How jobs ended, by id; those that the system has forgotten are missing."""
+
+
+def pick(statuses: Iterable[JobStatus], tag: str) -> dict[str, JobStatus]:
+    """Put the jobs of one cluster, or with no tag those of all, under their ids."""
+    return {status.job_id: status for status in statuses if tag in {"", status.tag}}
 
 
 def render_command(command: Command) -> str:

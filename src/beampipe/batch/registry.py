@@ -8,8 +8,9 @@ from typing import Final
 
 from beampipe.batch.htcondor import HTCondor
 from beampipe.batch.model import Dialect
+from beampipe.batch.sge import GridEngine
 from beampipe.batch.slurm import Slurm
 
 DIALECTS: Final[Mapping[str, Dialect]] = MappingProxyType(
-    {dialect.name: dialect for dialect in (Slurm(), HTCondor())}
+    {dialect.name: dialect for dialect in (Slurm(), HTCondor(), GridEngine())}
 )

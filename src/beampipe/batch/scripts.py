@@ -8,7 +8,9 @@ from collections.abc import Iterable
 from beampipe.batch.model import JobDescription
 
 
-def write_script(job: JobDescription, header: Iterable[str] = ()) -> str:
+def write_script(
+    job: JobDescription, header: Iterable[str] = (), *, relayed: tuple[str, ...] = ()
+) -> str:
     """Write a job's script: the system's header, environment, prologue, command.
 
     The command replaces the shell. A shell that waits for a child keeps a signal to itself until
@@ -19,6 +21,9 @@ def write_script(job: JobDescription, header: Iterable[str] = ()) -> str:
     job : JobDescription
     header : iterable of str
         Lines for the batch system, in its language.
+    relayed : tuple of str
+        Signals of the batch system's own that are to reach the command as a SIGTERM. Then the
+        shell stays, and passes them on.
 
     Returns
     -------
@@ -28,5 +33,18 @@ def write_script(job: JobDescription, header: Iterable[str] = ()) -> str:
     lines = ["#!/bin/bash", *header]
     lines += [f"export {name}={shlex.quote(value)}" for name, value in job.environment.items()]
     lines += job.prologue
-    lines.append(f"exec {shlex.join(job.command)}")
+    if relayed:
+        signals = " ".join(relayed)
+        lines += [
+            "told=",
+            f"""trap 'told=yes; kill -TERM "$command" 2>/dev/null' {signals} TERM""",
+            f"(trap '' {signals}; exec {shlex.join(job.command)}) &",
+            "command=$!",
+            'wait "$command"; code=$?',
+            # A signal ends a wait early, with a code that is not the command's.
+            'while [ "$told" ]; do told=; wait "$command"; code=$?; done',
+            'exit "$code"',
+        ]
+    else:
+        lines.append(f"exec {shlex.join(job.command)}")
     return "\n".join(lines) + "\n"

@@ -17,6 +17,7 @@ from beampipe.batch.model import (
     JobLogs,
     JobState,
     JobStatus,
+    pick,
 )
 from beampipe.batch.scripts import write_script
 from beampipe.batch.spelling import (
@@ -145,10 +146,9 @@ class Slurm:
         options = ("--noheader", "--array", "--states=all", f"--format={_COLUMNS}")
         return Command(("squeue", f"--user={user}", *ours, *options))
 
-    def read_status(self, stdout: str, now: float) -> dict[str, JobStatus]:
+    def read_status(self, stdout: str, now: float, tag: str = "") -> dict[str, JobStatus]:
         """Read one line per job."""
-        found = [_read_line(line, now) for line in stdout.splitlines() if line.strip()]
-        return {status.job_id: status for status in found}
+        return pick((_read_line(line, now) for line in stdout.splitlines() if line.strip()), tag)
 
     def cancel(self, job_ids: tuple[str, ...]) -> tuple[Command, ...]:
         """Cancel jobs or members of arrays."""
@@ -158,12 +158,13 @@ class Slurm:
         """Release jobs that wait for it."""
         return tuple(Command(("scontrol", "release", ",".join(some))) for some in in_turns(job_ids))
 
-    def autopsy(self, job_ids: tuple[str, ...]) -> Command | None:
+    def autopsy(self, job_ids: tuple[str, ...]) -> tuple[Command, ...]:
         """Ask the accounting, which not every site has; `squeue` has told most of it before."""
         fields = "--format=JobID,State,ExitCode,NodeList"
-        jobs = ",".join(job_ids)
-        options = (f"--jobs={jobs}", "--allocations", "--noheader", "--parsable2", fields)
-        return Command(("sacct", *options)) if job_ids else None
+        options = ("--allocations", "--noheader", "--parsable2", fields)
+        return tuple(
+            Command(("sacct", f"--jobs={','.join(some)}", *options)) for some in in_turns(job_ids)
+        )
 
     def read_autopsy(self, stdout: str) -> dict[str, JobEnd]:
         """Read one line per job; those that have not ended are left out."""
