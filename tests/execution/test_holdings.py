@@ -96,16 +96,25 @@ def test_large_values_are_merged_in_several_places_where_there_are_many_workers(
     assert len(holdings) == 2
 
 
-def test_of_large_values_those_on_one_worker_are_merged_first(plan, hold):
+def test_of_large_values_each_worker_keeps_a_sum(plan, hold):
     pool = Pool()
     pool.merging = 1
     holdings = GroupedHoldings(pool, FileGroups(plan))
-    for number, place in ((0, "a"), (4, "b"), (8, "a")):
+    for number, place in ((0, "a"), (4, "b"), (8, "a"), (12, "b")):
         holdings.add(hold(number, value_bytes=160_000_000, place=place))
+    assert len(holdings) == 4
     pool.merging = 0
     holdings.fold()
+    assert sorted(held.key for held in holdings) == ["(k0+k8)", "(k4+k12)"]
     (sealed,) = holdings.seal()
-    assert sealed.key == "(k4+(k0+k8))"
+    assert sealed.key == "((k0+k8)+(k4+k12))"
+
+
+def test_large_values_are_sent_where_there_is_more_than_one_for_each_worker(plan, hold):
+    holdings = GroupedHoldings(Pool(), FileGroups(plan))
+    for number, place in ((0, "a"), (4, "b"), (8, "gone")):
+        holdings.add(hold(number, value_bytes=160_000_000, place=place))
+    assert sorted(held.key for held in holdings) == ["(k0+k4)", "k8"]
 
 
 def test_values_that_are_worth_it_wait_until_there_are_enough_on_one_worker(plan, hold):

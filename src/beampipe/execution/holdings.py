@@ -17,7 +17,7 @@ _FEWEST = 2
 _MERGE_BYTES = 32_000_000
 """What the inputs of one merge may take on a worker."""
 _APART_BYTES = 40_000_000
-"""What may wait for each worker until enough lies on one of them; half of what a window allows."""
+"""What may wait for each worker, or one value, until enough lies on one of them."""
 _WORKERS_PER_MERGE = 4  # of large values: their inputs stay until it has ended
 
 
@@ -140,15 +140,15 @@ class GroupedHoldings:
             return equals if len(equals) >= count else []
         if count == _FEWEST and not self._has_room():
             return []
-        here = [held for held in some if held.place == latest.place]
-        if len(here) >= count:
-            return here[:count]
-        return list(some[:count]) if count == _FEWEST or self._is_crowded(some) else []
+        ((place, n_here),) = Counter(held.place for held in some).most_common(1)
+        if n_here >= count:
+            return [held for held in some if held.place == place][:count]
+        return list(some[:count]) if self._is_crowded(some) else []
 
     def _is_crowded(self, some: Sequence[Held]) -> bool:
         """Whether there is no room to wait until enough lies on one worker."""
         value_bytes = max(held.value_bytes for held in some)
-        return self._n * value_bytes > _APART_BYTES * self._pool.n_workers()
+        return self._n > max(1, _APART_BYTES // value_bytes) * self._pool.n_workers()
 
     def _merge(self, some: list[Held], chosen: Sequence[Held]) -> None:
         gone = set(map(id, chosen))

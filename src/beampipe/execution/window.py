@@ -60,6 +60,7 @@ def window_size(load: Load) -> int:
         return min(window, load.threads or _FIRST)
     if not (load.value_bytes and load.threads):
         return window
-    n_values = max(load.threads + 1, load.threads * _RESULT_BYTES // load.value_bytes)
+    # Of the largest, one sum for each thread and one result: their merge makes it three.
+    n_values = load.threads * max(2, _RESULT_BYTES // load.value_bytes)
     in_merges = load.merging * fan_in(load.value_bytes)
     return max(0, min(window, n_values - load.held - in_merges))
