@@ -91,7 +91,8 @@ bench-parts: $(VENV)/.stamp-run ## Measure planning, driver, memory and the demo
 .PHONY: bench-scale
 bench-scale: $(VENV)/.stamp-run ## Drive up to 10,000 simulated workers through Dask's real scheduler (a quarter of an hour)
 	$(BIN)/python benchmarks/scale.py
-	$(BIN)/python benchmarks/scale.py --workers 10000 --chunks 1000000
+	$(BIN)/python benchmarks/scale.py --workers 200 --chunks 1000000 --chunk-s 0.02
+	$(BIN)/python benchmarks/scale.py --workers 10000 --chunks 1000000 --chunk-s 2 --deaths 0.001
 
 .PHONY: bench-faults
 bench-faults: $(VENV)/.stamp-test ## Give the same faults to Beampipe and to coffea, and compare what comes back

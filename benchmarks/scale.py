@@ -43,7 +43,7 @@ from beampipe.execution.progress import ignore
 
 EVENTS = 10_000  # in a chunk
 CHUNKS_PER_FILE = 25
-POINTS = (10, 100, 1_000, 10_000)
+POINTS = (10, 100, 1_000)
 
 
 # On a machine that does other things as well, a process may not be heard of for a while.
