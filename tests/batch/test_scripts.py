@@ -36,7 +36,7 @@ def test_a_script_is_the_same_each_time():
     assert write_script(job) == "#!/bin/bash\nexec 'a b'\n"
 
 
-@pytest.mark.parametrize("signum", [signal.SIGUSR1, signal.SIGUSR2, signal.SIGTERM])
+@pytest.mark.parametrize("signum", [signal.SIGUSR1, signal.SIGUSR2])
 def test_a_systems_own_signal_reaches_the_command_as_term(tmp_path, signum):
     told = "trap 'echo told; exit 5' TERM; echo up; while :; do sleep 0.1; done"
     job = JobDescription(name="n", tag="t", command=("bash", "-c", told), log_folder=tmp_path)

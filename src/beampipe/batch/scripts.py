@@ -23,7 +23,8 @@ def write_script(
         Lines for the batch system, in its language.
     relayed : tuple of str
         Signals of the batch system's own that are to reach the command as a SIGTERM. Then the
-        shell stays, and passes them on.
+        shell stays, and passes them on; a SIGTERM it leaves to the command, as it is sent to all
+        processes of a job.
 
     Returns
     -------
@@ -37,7 +38,7 @@ def write_script(
         signals = " ".join(relayed)
         lines += [
             "told=",
-            f"""trap 'told=yes; kill -TERM "$command" 2>/dev/null' {signals} TERM""",
+            f"""trap 'told=yes; kill -TERM "$command" 2>/dev/null' {signals}""",
             f"(trap '' {signals}; exec {shlex.join(job.command)}) &",
             "command=$!",
             'wait "$command"; code=$?',
