@@ -57,7 +57,7 @@ def _locked(folder: Path) -> Iterator[None]:
         yield
 
 
-def _need(system: str) -> None:
+def need(system: str) -> None:
     module = SYSTEMS[system]
     reason = ""
     if os.geteuid() != 0:
@@ -80,7 +80,7 @@ def session_name(request) -> str:
 @pytest.fixture(scope="session")
 def slurm_farm(session_name) -> Iterator[Farm]:
     """A real Slurm: three nodes with two cores each, accounting on."""
-    _need("slurm")
+    need("slurm")
     with shared_farm("slurm", session_name) as farm:
         yield farm
 
@@ -88,7 +88,7 @@ def slurm_farm(session_name) -> Iterator[Farm]:
 @pytest.fixture(scope="session")
 def htcondor_farm(session_name) -> Iterator[Farm]:
     """A real HTCondor pool: two nodes with four cores each."""
-    _need("htcondor")
+    need("htcondor")
     with shared_farm("htcondor", session_name) as farm:
         yield farm
 
@@ -96,6 +96,6 @@ def htcondor_farm(session_name) -> Iterator[Farm]:
 @pytest.fixture(scope="session")
 def sge_farm(session_name) -> Iterator[Farm]:
     """A real Grid Engine: this machine is its one node, with eight cores."""
-    _need("sge")
+    need("sge")
     with shared_farm("sge", session_name) as farm:
         yield farm

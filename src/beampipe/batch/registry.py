@@ -8,9 +8,10 @@ from typing import Final
 
 from beampipe.batch.htcondor import HTCondor
 from beampipe.batch.model import Dialect
+from beampipe.batch.pbs import PBS
 from beampipe.batch.sge import GridEngine
 from beampipe.batch.slurm import Slurm
 
 DIALECTS: Final[Mapping[str, Dialect]] = MappingProxyType(
-    {dialect.name: dialect for dialect in (Slurm(), HTCondor(), GridEngine())}
+    {dialect.name: dialect for dialect in (Slurm(), HTCondor(), GridEngine(), PBS())}
 )
