@@ -52,7 +52,8 @@ def shared_farm(system: str, session: str) -> Iterator[Farm]:
 
 @contextlib.contextmanager
 def _locked(folder: Path) -> Iterator[None]:
-    with folder.with_suffix(".lock").open("w") as lock:
+    system = folder.name.rpartition("-")[2]
+    with folder.with_name(f"bpf-{system}.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield
 

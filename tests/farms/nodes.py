@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import random
+import signal
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -76,7 +79,11 @@ def make_nodes(count: int) -> Nodes:
 
 
 def remove_nodes(nodes: Nodes) -> None:
-    """Take it down; what is gone already is no matter."""
+    """Take it down, and end what still runs on its nodes; what is gone already is no matter."""
     for node in range(1, nodes.count + 1):
+        # A job may outlive its daemons. Whatever is in there was started for this farm.
+        for pid in run("ip", "netns", "pids", nodes.space(node), check=False).split():
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(int(pid), signal.SIGKILL)
         run("ip", "netns", "del", nodes.space(node), check=False)
     run("ip", "link", "del", nodes.bridge, check=False)

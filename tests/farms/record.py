@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pwd
+import shutil
 import sys
 import tempfile
 import time
@@ -85,6 +86,7 @@ def record(system: str) -> None:
         (into / "fates.txt").write_text("".join(lines))
     finally:
         SYSTEMS[system].stop(farm)
+        shutil.rmtree(folder)
 
 
 if __name__ == "__main__":
