@@ -24,6 +24,7 @@ PUBLIC_NAMES = {
     "BeampipeError",
     "RunResult",
     "__version__",
+    "cluster",
     "load",
     "make_data",
     "reproduce",

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from beampipe.errors import BeampipeError
 
 if TYPE_CHECKING:
+    from beampipe.clusters.opening import cluster
     from beampipe.datasets.samples import make_data
     from beampipe.results.result import RunResult
     from beampipe.runs.load import load
@@ -26,6 +27,7 @@ __all__ = [
     "BeampipeError",
     "RunResult",
     "__version__",
+    "cluster",
     "load",
     "make_data",
     "reproduce",
@@ -38,6 +40,7 @@ __all__ = [
 # Loaded on first use: `import beampipe` and `beampipe --help` are not to wait for the physics.
 _PLACES = {
     "RunResult": "beampipe.results.result:RunResult",
+    "cluster": "beampipe.clusters.opening:cluster",
     "load": "beampipe.runs.load:load",
     "make_data": "beampipe.datasets.samples:make_data",
     "reproduce": "beampipe.runs.reproduce:reproduce",

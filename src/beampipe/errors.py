@@ -116,6 +116,24 @@ class SiteInvalidError(ClusterError, ValueError):
     code = "site-invalid"
 
 
+class ProviderError(ClusterError, LookupError):
+    """A kind of cluster, or a batch system, that is not there."""
+
+    code = "cluster-provider"
+
+
+class ClusterStartError(ClusterError, RuntimeError):
+    """A cluster cannot be started."""
+
+    code = "cluster-start"
+
+
+class JobsFailError(ClusterError, RuntimeError):
+    """Worker jobs are refused, or fail early, in the same way, again and again."""
+
+    code = "cluster-jobs-fail"
+
+
 # -- batch ------------------------------------------------------------------
 
 

@@ -26,6 +26,16 @@ def test_a_run_ends_with_a_summary_and_0(workplace):
     assert bp.load(run_dir).output["n"] == 1000
 
 
+def test_workers_may_be_at_a_site(workplace):
+    options = ("--schema", "none", "--on", "local", "--workers", "1")
+    done = call("run", "my analysis.py:spectrum", "data", "--run-dir", "there", *options)
+    assert done.exit_code == 0, done.output
+    assert bp.load("there").output["n"] == 1000
+    done = call("run", "my analysis.py:spectrum", "data", "--on", "slrum")
+    assert done.exit_code == 1
+    assert "did you mean 'slurm'" in done.stderr
+
+
 def test_quiet_is_quiet(workplace):
     done = run("spectrum", "data", "--quiet")
     assert (done.exit_code, done.stdout, done.stderr) == (0, "", "")

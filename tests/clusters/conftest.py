@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import pytest
 
+from beampipe.batch.registry import DIALECTS
 from beampipe.clusters import site_files
+from beampipe.testing.fake_batch.commands import install_fakes
+from beampipe.testing.fake_batch.queue import FakeQueue
 
 
 @pytest.fixture
@@ -25,3 +28,13 @@ def folders(tmp_path, monkeypatch):
     for path in found.values():
         path.mkdir(parents=True)
     return found
+
+
+@pytest.fixture
+def fake_slurm(tmp_path, monkeypatch):
+    """Slurm's commands on PATH, with processes of this machine behind them."""
+    folder = tmp_path / "fake"
+    for name, text in install_fakes(folder, "slurm", DIALECTS["slurm"].commands).items():
+        monkeypatch.setenv(name, text)
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state µ"))
+    return FakeQueue(folder / "queue")

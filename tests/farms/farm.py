@@ -46,11 +46,13 @@ class Farm:
         """A folder of the user that all nodes see."""
         return self.folder / "shared"
 
-    def run(self, *argv: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
+    def run(
+        self, *argv: str, stdin: str = "", timeout: float = 60
+    ) -> subprocess.CompletedProcess[str]:
         """Run a command of the batch system as the ordinary user."""
         return subprocess.run(
             ["setpriv", f"--reuid={self.user}", f"--regid={self.user}", "--clear-groups", *argv],
-            input=stdin, capture_output=True, text=True, check=False, timeout=60,
+            input=stdin, capture_output=True, text=True, check=False, timeout=timeout,
             env=self.user_environment(), cwd=self.shared,
         )  # fmt: skip
 

@@ -41,6 +41,7 @@ COMMANDS = {
     "verify": "beampipe.cli.verify",
     "reproduce": "beampipe.cli.reproduce",
     "site": "beampipe.cli.site",
+    "cluster": "beampipe.cli.cluster",
 }
 """In the order in which a newcomer meets them."""
 

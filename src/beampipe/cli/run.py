@@ -22,6 +22,13 @@ from beampipe.cli.run_output import finish_run
 @processor_options
 @workers_option
 @click.option(
+    "--on",
+    "site",
+    metavar="SITE",
+    help="Where workers run, see `beampipe site list` [default: this machine]. Without --workers "
+    "as many as there is work for, 100 at most.",
+)
+@click.option(
     "--on-error",
     type=click.Choice(["stop", "skip"]),
     help="What failing chunks and unusable files do [default: stop].",
@@ -70,6 +77,7 @@ def command(
     params: tuple[str, ...],
     as_json: bool,
     quiet: bool,
+    site: str | None,
     **options: Any,
 ) -> None:
     """Run PROCESSOR over FILESET, every event once.
@@ -88,6 +96,8 @@ def command(
     def go() -> Any:
         from beampipe.runs.early import early_workers
 
+        if site is not None:
+            return _run_at(site, processor, fileset, params=params, quiet=quiet, **options)
         # Workers get ready while this process imports what it needs itself.
         with early_workers(options["workers"]):
             from beampipe.runs.run import run
@@ -101,3 +111,27 @@ def command(
             )
 
     finish_run(go, as_json=as_json, quiet=quiet)
+
+
+def _run_at(
+    site: str,
+    processor: str,
+    fileset: tuple[str, ...],
+    *,
+    params: tuple[str, ...],
+    quiet: bool,
+    **options: Any,
+) -> Any:
+    """Run on workers at a site, which go with the run."""
+    from beampipe.runs.at_site import client_at
+    from beampipe.runs.run import run
+
+    with client_at(site, options.pop("workers")) as client:
+        return run(
+            processor,
+            one_or_many(fileset),
+            params=parse_params(params),
+            progress=not quiet,
+            client=client,
+            **options,
+        )

@@ -188,7 +188,8 @@ class FakeQueue:
             (scratch / Path(path).name).write_bytes(Path(path).read_bytes())
         job.state, job.reason, job.started_at = "running", "", time.time()
         runner = ("bash", "-c", _RUNNER, "runner", job.script, job.out, job.err)
-        _start(*runner, str(self._stem(job)), str(scratch))
+        # Real systems tell a job its id, each in its own variables.
+        _start("env", f"BEAMPIPE_JOB_ID={job.job_id}", *runner, str(self._stem(job)), str(scratch))
 
     def _look_after(self, job: FakeJob) -> None:
         ended = self._stem(job).with_name(f"job-{job.job_id}.exit")

@@ -1,0 +1,161 @@
+"""Asks a batch system: runs the commands of its dialect, which may hang, fail or print anything."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import shutil
+import time
+from dataclasses import dataclass
+from getpass import getuser
+from pathlib import Path
+
+from beampipe.batch.model import Command, Dialect, JobDescription, JobEnd, JobStatus
+from beampipe.clusters.cluster_folder import write_private
+from beampipe.clusters.fleet import Report
+from beampipe.clusters.worker_job import with_count
+from beampipe.errors import BatchError, BatchOutputError, ClusterStartError
+
+_TAIL_BYTES = 4000
+_TAIL_LINES = 15
+_PROGRAM_MODE = 0o700
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a command printed, and how it ended."""
+
+    stdout: str
+    stderr: str
+    exit_code: int
+
+
+async def run_command(command: Command) -> Answer:
+    """Run one command, for so long as it may take.
+
+    Raises
+    ------
+    BatchOutputError
+        ``batch-output``: it hangs, or cannot be started.
+    """
+    try:
+        process = await asyncio.create_subprocess_exec(
+            *command.argv,
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+            env={**os.environ, "LC_ALL": "C"},
+            start_new_session=True,  # Ctrl-C is for us
+        )
+    except OSError as error:
+        raise BatchOutputError(
+            f"'{command.argv[0]}' cannot be started.", why=str(error), fix="is it on PATH?"
+        ) from error
+    try:
+        out, err = await asyncio.wait_for(
+            process.communicate(command.stdin.encode()), command.timeout_s
+        )
+    except TimeoutError as error:
+        raise BatchOutputError(
+            f"'{command.argv[0]}' gave no answer.",
+            why=f"it had {command.timeout_s:g} s",
+            fix="the batch system may be busy; it is asked again",
+        ) from error
+    finally:
+        if process.returncode is None:
+            with contextlib.suppress(ProcessLookupError):
+                process.kill()
+            await process.wait()
+    return Answer(
+        out.decode(errors="replace"), err.decode(errors="replace"), process.returncode or 0
+    )
+
+
+@dataclass(slots=True)
+class BatchQueue:
+    """The jobs of one cluster in the queue of a batch system."""
+
+    dialect: Dialect
+    job: JobDescription
+    script: Path
+
+    def check_commands(self) -> None:
+        """See whether the batch system's commands are there.
+
+        Raises
+        ------
+        ClusterStartError
+            ``cluster-start``
+        """
+        missing = [name for name in self.dialect.commands if shutil.which(name) is None]
+        if missing:
+            raise ClusterStartError(
+                f"This host has not the commands of {self.dialect.name}.",
+                why=f"not on PATH: {', '.join(missing)}",
+                fix="go to a host from which jobs can be submitted, or name another site",
+            )
+
+    async def submit(self, count: int) -> tuple[str, ...]:
+        """Submit equal jobs, as one array; their ids.
+
+        Raises
+        ------
+        BatchError
+            The system does not take them, or gives no answer.
+        """
+        job = with_count(self.job, count)
+        write_private(self.script, self.dialect.submit_text(job), _PROGRAM_MODE)
+        answer = await run_command(self.dialect.submit(job, self.script))
+        return self.dialect.read_submitted(
+            answer.stdout, count, stderr=answer.stderr, exit_code=answer.exit_code
+        )
+
+    async def look(self) -> dict[str, JobStatus]:
+        """What the queue says of all jobs of the cluster.
+
+        Raises
+        ------
+        BatchError
+            It gives no answer, or none that can be understood.
+        """
+        answer = await run_command(self.dialect.status(user=getuser(), tag=self.job.tag))
+        if answer.exit_code:
+            raise BatchOutputError(
+                f"{self.dialect.name} does not say what is in its queue.",
+                why=(answer.stderr or answer.stdout).strip()[-500:],
+                fix="it is asked again",
+            )
+        return self.dialect.read_status(answer.stdout, time.time())
+
+    async def cancel(self, job_ids: tuple[str, ...]) -> None:
+        """End jobs; those that are over are no error."""
+        for command in self.dialect.cancel(job_ids):
+            with contextlib.suppress(BatchError):
+                await run_command(command)
+
+    async def explain(self, ends: dict[str, JobEnd | None]) -> dict[str, Report]:
+        """Find out how jobs ended: from the accounting, else what the queue said last."""
+        found: dict[str, JobEnd] = {}
+        for command in self.dialect.autopsy(tuple(ends)):
+            with contextlib.suppress(BatchError):
+                answer = await run_command(command)
+                found |= self.dialect.read_autopsy(answer.stdout) if not answer.exit_code else {}
+        return {
+            job_id: Report(
+                found.get(job_id) or told or JobEnd(job_id=job_id, cause="unknown"),
+                self.tail(job_id),
+            )
+            for job_id, told in ends.items()
+        }
+
+    def tail(self, job_id: str) -> str:
+        """The end of what a job wrote."""
+        logs = self.dialect.logs(self.job, job_id)
+        for path in dict.fromkeys((logs.err, logs.out)):
+            with contextlib.suppress(OSError), path.open("rb") as file:
+                file.seek(max(0, path.stat().st_size - _TAIL_BYTES))
+                text = file.read().decode(errors="replace").strip()
+                if text:
+                    return "\n".join(text.splitlines()[-_TAIL_LINES:])
+        return ""

@@ -1,0 +1,100 @@
+"""The folder of one cluster: its keys, its job script, its jobs' output."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from beampipe.clusters.site import Site
+from beampipe.errors import ClusterStartError
+
+if TYPE_CHECKING:
+    from distributed.security import Security
+
+_PRIVATE_FOLDER, _PRIVATE_FILE = 0o700, 0o600
+CERTIFICATE, KEY = "certificate.pem", "key.pem"
+
+
+@dataclass(frozen=True, slots=True)
+class ClusterFolder:
+    """Where everything of one cluster is kept; only its owner may look into it."""
+
+    path: Path
+
+    @property
+    def logs(self) -> Path:
+        """For the output of jobs."""
+        return self.path / "logs"
+
+    @property
+    def script(self) -> Path:
+        """What is submitted."""
+        return self.path / "job.sh"
+
+    @property
+    def certificate(self) -> Path:
+        """By which both sides know each other."""
+        return self.path / CERTIFICATE
+
+    @property
+    def key(self) -> Path:
+        """What proves it."""
+        return self.path / KEY
+
+    def make(self) -> None:
+        """Make the folder.
+
+        Raises
+        ------
+        ClusterStartError
+            ``cluster-start``
+        """
+        try:
+            self.path.mkdir(parents=True, mode=_PRIVATE_FOLDER)
+            self.logs.mkdir(mode=_PRIVATE_FOLDER)
+        except OSError as error:
+            raise ClusterStartError(
+                f"The folder of the cluster, '{self.path}', cannot be made.",
+                why=str(error),
+                fix="set `work_folder` of the site to a place that you can write to",
+            ) from error
+
+    def write_keys(self, security: Security) -> None:
+        """Write what workers need to be let in."""
+        tls = security.get_tls_config_for_role("worker")
+        write_private(self.certificate, str(tls["ca_file"]))
+        write_private(self.key, str(tls["key"]))
+
+    def remove_keys(self) -> None:
+        """Delete them: the cluster is no more."""
+        for path in (self.certificate, self.key):
+            path.unlink(missing_ok=True)
+
+    def remove(self) -> None:
+        """Delete everything."""
+        shutil.rmtree(self.path, ignore_errors=True)
+
+
+def write_private(path: Path, text: str, mode: int = _PRIVATE_FILE) -> None:
+    """Write a file that was never open to others."""
+    path.unlink(missing_ok=True)
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
+    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+        file.write(text)
+
+
+def make_tag(name: str) -> str:
+    """A cluster's tag: its name, and what tells it from the last one of that name."""
+    plain = "".join(sign if sign.isascii() and sign.isalnum() else "-" for sign in name)[:40]
+    return f"bp-{plain.strip('-') or 'cluster'}-{secrets.token_hex(4)}"
+
+
+def find_folder(site: Site, tag: str) -> ClusterFolder:
+    """Where a cluster's folder is to be."""
+    state = Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state")
+    root = Path(site.work_folder).expanduser() if site.work_folder else state / "beampipe/clusters"
+    return ClusterFolder(root / tag)

@@ -1,0 +1,313 @@
+"""Holds what is asked for, what the queue says and which workers there are against each other.
+
+Pure: what was seen goes in, what is to be done comes out. It reads no clock and runs nothing.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import replace
+
+from beampipe.batch.model import JobEnd, JobState, JobStatus
+from beampipe.clusters.fleet import (
+    Action,
+    Cancel,
+    Explain,
+    Failure,
+    Fleet,
+    GiveUp,
+    Job,
+    Phase,
+    Policy,
+    Report,
+    Retire,
+    Seen,
+    Submit,
+    WorkerView,
+)
+
+_WAITING = (Phase.SUBMITTED, Phase.PENDING)
+_OVER = {JobState.DONE, JobState.FAILED, JobState.GONE}
+_KEEP_ENDED = 200
+# Somebody's decision, or the end of its time, and no fault of a job that had worked.
+_BLAMELESS = {"finished", "walltime", "cancelled", "node"}
+_LONGEST_PAUSE_S = 120.0
+_REFUSED = "refused"
+_KEPT = "holds results that no other worker can take"
+_KEEP_S = 30.0
+
+
+def decide(fleet: Fleet, wanted: int, seen: Seen, policy: Policy) -> tuple[Fleet, list[Action]]:
+    """Find what is to be done.
+
+    Parameters
+    ----------
+    fleet : Fleet
+        As the last decision left it.
+    wanted : int
+        Jobs that are asked for.
+    seen : Seen
+        What was found out since then.
+    policy : Policy
+
+    Returns
+    -------
+    fleet : Fleet
+        For the next decision.
+    actions : list
+        To be carried out; what comes of it stands in a later `Seen`.
+    """
+    fleet = _take_news(fleet, seen)
+    fleet, actions = _follow_jobs(fleet, seen, policy)
+    fleet, trouble = _blame(fleet, seen, policy)
+    if trouble is not None:
+        return fleet, [*actions, trouble]
+    limit = wanted if policy.max_jobs is None else min(wanted, policy.max_jobs)
+    fleet, more = _balance(fleet, limit, seen, policy)
+    return fleet, actions + more
+
+
+def _take_news(fleet: Fleet, seen: Seen) -> Fleet:
+    """Take in what came of submissions and retirements."""
+    if not (seen.submitted or seen.refused or seen.kept):
+        return fleet
+    jobs = dict(fleet.jobs)
+    for job_id in seen.submitted:
+        jobs[job_id] = Job(job_id=job_id, phase=Phase.SUBMITTED, since=seen.now)
+    for job_id in seen.kept:
+        if job_id in jobs:
+            jobs[job_id] = _enter(jobs[job_id], Phase.CONNECTED, seen.now, _KEPT)
+    failures = fleet.failures
+    if seen.submitted:
+        failures = tuple(each for each in failures if not each.sign.startswith(_REFUSED))
+    failures += tuple(Failure(f"{_REFUSED}: {words}", words) for _, words in seen.refused)
+    answered = len(seen.submitted) + sum(count for count, _ in seen.refused)
+    left = max(0, fleet.submitting - answered)
+    return replace(fleet, jobs=jobs, submitting=left, failures=failures)
+
+
+# -- following jobs -----------------------------------------------------------------------------
+
+
+def _follow_jobs(fleet: Fleet, seen: Seen, policy: Policy) -> tuple[Fleet, list[Action]]:
+    """Bring every job's phase up to date; find those that are over, and those to be ended."""
+    by_job = {view.job_id for view in seen.workers.values()}
+    jobs: dict[str, Job] = {}
+    done: list[Job] = []
+    unexplained: dict[str, Job] = {}
+    cancelled = list(_find_strays(fleet, seen))
+    for job_id, before in fleet.jobs.items():
+        status = None if seen.queue is None else seen.queue.get(job_id)
+        job = _follow(before, status, seen, has_workers=job_id in by_job)
+        words = _reason_to_give_up(job, status, seen, policy)
+        if _is_over(job, status, policy):
+            if job.phase is Phase.RETIRING:
+                done.append(_enter(job, Phase.DONE, seen.now, job.reason))
+            else:
+                unexplained[job_id] = job
+        elif words:
+            cancelled.append(job_id)
+            unexplained[job_id] = replace(job, reason=words, is_given_up=True)
+        elif _is_to_be_ended(job, seen, policy, has_workers=job_id in by_job):
+            cancelled.append(job_id)
+            jobs[job_id] = replace(job, cancelled_at=seen.now)
+        else:
+            jobs[job_id] = job
+    lasted = (
+        each.phase is Phase.CONNECTED and _age(each, seen) >= policy.quick_s
+        for each in jobs.values()
+    )
+    fleet = replace(
+        fleet,
+        jobs=jobs,
+        ended=(*fleet.ended, *done)[-_KEEP_ENDED:],
+        unexplained={**fleet.unexplained, **unexplained},
+        failures=() if fleet.failures and any(lasted) else fleet.failures,
+    )
+    actions: list[Action] = [Cancel(tuple(cancelled))] if cancelled else []
+    return fleet, actions + ([Explain(tuple(unexplained))] if unexplained else [])
+
+
+def _find_strays(fleet: Fleet, seen: Seen) -> list[str]:
+    """Jobs of ours that the queue has and nobody knows of: their submission gave no answer."""
+    if seen.queue is None or fleet.submitting:
+        return []
+    known = {*fleet.jobs, *(job.job_id for job in fleet.ended if job.phase is Phase.DONE)}
+    alive = {JobState.PENDING, JobState.HELD, JobState.RUNNING}
+    return [
+        job_id
+        for job_id, status in seen.queue.items()
+        if job_id not in known and status.state in alive
+    ]
+
+
+def _follow(job: Job, status: JobStatus | None, seen: Seen, *, has_workers: bool) -> Job:
+    """One job's phase, from what the queue and the scheduler say; the scheduler knows better."""
+    if status is not None:
+        job = replace(
+            job,
+            host=status.host or job.host,
+            missing_looks=0,
+            started_at=status.started_at or job.started_at,
+        )
+    elif seen.queue is not None:
+        job = replace(job, missing_looks=job.missing_looks + 1)
+    if has_workers:
+        job = replace(job, missing_looks=0, started_at=job.started_at or seen.now)
+    if job.phase is Phase.RETIRING:
+        return job
+    if has_workers:
+        is_kept = job.reason == _KEPT and job.phase is Phase.CONNECTED
+        job = replace(job, was_connected=True)
+        return job if is_kept else _enter(job, Phase.CONNECTED, seen.now)
+    if job.phase is Phase.CONNECTED:  # its nanny may start the worker again
+        job = _enter(job, Phase.STARTING, seen.now, "its worker went away")
+    if status is None:
+        return job
+    if status.state in {JobState.PENDING, JobState.HELD}:
+        # One that ran before has been put back into the queue.
+        return _enter(replace(job, started_at=None), Phase.PENDING, seen.now, status.reason)
+    if status.state is JobState.RUNNING and job.phase in _WAITING:
+        began = replace(job, started_at=status.started_at or seen.now)
+        return _enter(began, Phase.STARTING, seen.now)
+    return job
+
+
+def _is_over(job: Job, status: JobStatus | None, policy: Policy) -> bool:
+    if status is not None:
+        return status.state in _OVER
+    return job.missing_looks >= policy.missing_looks
+
+
+def _reason_to_give_up(job: Job, status: JobStatus | None, seen: Seen, policy: Policy) -> str:
+    """Why a job that is not over will never be of use; empty if it may."""
+    is_held = status is not None and status.state is JobState.HELD
+    if is_held and status and (status.end is not None or _age(job, seen) >= policy.held_s):
+        return f"held: {status.reason or 'no reason is given'}" * (job.phase is not Phase.RETIRING)
+    if job.phase is Phase.STARTING and _age(job, seen) >= policy.start_timeout_s:
+        return f"no worker connected within {policy.start_timeout_s:.0f} s of the job's start"
+    return ""
+
+
+def _is_to_be_ended(job: Job, seen: Seen, policy: Policy, *, has_workers: bool) -> bool:
+    """Whether a retiring job is to be taken from the queue: its workers are gone."""
+    if job.phase is not Phase.RETIRING or has_workers:
+        return False
+    return job.cancelled_at is None or seen.now - job.cancelled_at >= policy.cancel_again_s
+
+
+def _enter(job: Job, phase: Phase, now: float, reason: str = "") -> Job:
+    since = job.since if phase is job.phase else now
+    return replace(job, phase=phase, since=since, reason=reason)
+
+
+def _age(job: Job, seen: Seen) -> float:
+    return seen.now - job.since
+
+
+# -- failures -----------------------------------------------------------------------------------
+
+
+def _blame(fleet: Fleet, seen: Seen, policy: Policy) -> tuple[Fleet, GiveUp | None]:
+    """Take in why jobs ended; stop where they fail early, in the same way, again and again."""
+    if seen.reports:
+        lost: list[Job] = []
+        failures: list[Failure] = []
+        for job_id, report in seen.reports.items():
+            job = fleet.unexplained.get(job_id)
+            if job is None:
+                continue
+            words = job.reason if job.is_given_up else report.end.words or report.end.cause
+            is_done = report.end.cause == "finished" and job.was_connected
+            lost.append(_enter(job, Phase.DONE if is_done else Phase.LOST, seen.now, words))
+            if _is_early(job, report, seen, policy):
+                sign = words if job.is_given_up else _sign(report.end)
+                failures.append(Failure(sign, words, report.tail))
+        fleet = replace(
+            fleet,
+            ended=(*fleet.ended, *lost)[-_KEEP_ENDED:],
+            unexplained={k: v for k, v in fleet.unexplained.items() if k not in seen.reports},
+            failures=(*fleet.failures, *failures),
+        )
+    kinds = Counter(failure.sign for failure in fleet.failures)
+    works = any(job.phase is Phase.CONNECTED for job in fleet.jobs.values())
+    for sign, count in kinds.most_common(1):
+        if count >= policy.failures and not works:
+            last = [failure for failure in fleet.failures if failure.sign == sign][-1]
+            return fleet, GiveUp(last, count)
+    return fleet, None
+
+
+def _is_early(job: Job, report: Report, seen: Seen, policy: Policy) -> bool:
+    if job.is_given_up or not job.was_connected:
+        return True
+    lived = seen.now - (job.started_at or job.since)
+    return lived < policy.quick_s and report.end.cause not in _BLAMELESS
+
+
+def _sign(end: JobEnd) -> str:
+    return f"{end.cause} {end.exit_code} {end.signal}"
+
+
+# -- balance ------------------------------------------------------------------------------------
+
+
+def _balance(fleet: Fleet, wanted: int, seen: Seen, policy: Policy) -> tuple[Fleet, list[Action]]:
+    """Submit what is missing, or take away what is too much."""
+    live = [job for job in fleet.jobs.values() if job.phase is not Phase.RETIRING]
+    missing = wanted - len(live) - fleet.submitting - len(fleet.unexplained)
+    if missing > 0:
+        pause_s = policy.submit_every_s * 2 ** min(len(fleet.failures), 16)
+        if seen.now - fleet.submitted_at < min(
+            pause_s, max(_LONGEST_PAUSE_S, policy.submit_every_s)
+        ):
+            return fleet, []
+        count = min(missing, policy.array_size)
+        started = replace(fleet, submitting=fleet.submitting + count, submitted_at=seen.now)
+        return started, [Submit(count)]
+    surplus = len(live) - wanted
+    return _take_away(fleet, live, surplus, seen) if surplus > 0 else (fleet, [])
+
+
+def _take_away(
+    fleet: Fleet, live: list[Job], surplus: int, seen: Seen
+) -> tuple[Fleet, list[Action]]:
+    """Take jobs that wait before those that start, and these before those that work."""
+    workers: dict[str, list[str]] = {}
+    for address, view in seen.workers.items():
+        workers.setdefault(view.job_id, []).append(address)
+    candidates = [job for job in live if job.reason != _KEPT or _age(job, seen) >= _KEEP_S]
+    loads = _loads(seen.workers)
+    ordered = sorted(candidates, key=lambda job: _worth(job, loads))
+    chosen = ordered[:surplus]
+    jobs = dict(fleet.jobs)
+    cancelled: list[str] = []
+    retired: list[str] = []
+    for job in chosen:
+        has_workers = job.job_id in workers
+        gone = _enter(job, Phase.RETIRING, seen.now)
+        jobs[job.job_id] = gone if has_workers else replace(gone, cancelled_at=seen.now)
+        (retired if has_workers else cancelled).append(job.job_id)
+    actions: list[Action] = [Cancel(tuple(cancelled))] if cancelled else []
+    if retired:
+        addresses = tuple(address for job_id in retired for address in workers[job_id])
+        actions.append(Retire(tuple(retired), addresses))
+    return replace(fleet, jobs=jobs), actions
+
+
+def _loads(workers: Mapping[str, WorkerView]) -> dict[str, tuple[int, int]]:
+    """Tasks and stored bytes of each job's workers."""
+    loads: dict[str, tuple[int, int]] = {}
+    for view in workers.values():
+        tasks, stored = loads.get(view.job_id, (0, 0))
+        loads[view.job_id] = (tasks + view.tasks, stored + view.stored_bytes)
+    return loads
+
+
+_ORDER = {Phase.SUBMITTED: 0, Phase.PENDING: 0, Phase.STARTING: 1, Phase.CONNECTED: 2}
+
+
+def _worth(job: Job, loads: Mapping[str, tuple[int, int]]) -> tuple[int, tuple[int, int], float]:
+    """What would be lost with a job; of those that wait, the last one in the queue goes first."""
+    return _ORDER[job.phase], loads.get(job.job_id, (0, 0)), -job.since

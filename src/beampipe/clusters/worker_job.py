@@ -1,0 +1,134 @@
+"""From a site's profile to the job that is submitted."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+from beampipe.batch.model import Dialect, JobDescription
+from beampipe.batch.registry import DIALECTS
+from beampipe.clusters.cluster_folder import ClusterFolder
+from beampipe.clusters.site import Ports, Site
+from beampipe.errors import ProviderError
+
+# Its results go to others before it ends (by name: it belongs to a room further up).
+_PRELOAD = "beampipe.execution.preload"
+_DEATH_TIMEOUT_S = 120
+
+
+def find_dialect(site: Site) -> Dialect:
+    """The language of a site's batch system.
+
+    Raises
+    ------
+    ProviderError
+        ``cluster-provider``: it is not spoken yet.
+    """
+    dialect = DIALECTS.get(site.batch_system)
+    if dialect is None:
+        raise ProviderError(
+            f"Beampipe does not speak the language of {site.batch_system} yet.",
+            why=f"site '{site.name}' has it as its `batch_system`",
+            fix=f"those it speaks: {', '.join(DIALECTS)}; elsewhere start a Dask cluster yourself "
+            "and pass `client=`",
+            known=tuple(DIALECTS),
+        )
+    return dialect
+
+
+def describe_job(
+    site: Site, *, tag: str, folder: ClusterFolder, scheduler: str, name: str = "", count: int = 1
+) -> JobDescription:
+    """Describe the jobs of a cluster's workers.
+
+    Parameters
+    ----------
+    site : Site
+    tag : str
+        The cluster's.
+    folder : ClusterFolder
+        The cluster's.
+    scheduler : str
+        The address that workers are to call.
+    name : str
+        The cluster's, for people.
+    count : int
+        How many jobs.
+    """
+    sends_keys = site.tls and site.key_files == "transfer"
+    return JobDescription(
+        name=name or tag,
+        tag=tag,
+        command=_command(site, folder, scheduler),
+        log_folder=folder.logs,
+        cores=site.cores,
+        memory_bytes=site.memory,
+        walltime_s=None if site.walltime is None else round(site.walltime),
+        queue=site.queue,
+        account=site.account,
+        directives=site.directives,
+        environment=dict(site.variables),
+        files=(folder.certificate, folder.key) if sends_keys else (),
+        prologue=site.prologue,
+        count=count,
+        signal_ahead_s=_signal_ahead(site),
+    )
+
+
+def _signal_ahead(site: Site) -> int | None:
+    if not site.signal_ahead:
+        return None
+    if site.walltime is not None and site.signal_ahead >= site.walltime / 2:
+        return None  # a short job would be told as soon as it begins
+    return round(site.signal_ahead)
+
+
+def _command(site: Site, folder: ClusterFolder, scheduler: str) -> tuple[str, ...]:
+    start = [*_python(site), "-m", "beampipe.clusters.worker_start"]
+    if site.walltime is not None:
+        start += ["--walltime", f"{site.walltime:.0f}", "--stagger", f"{site.lifetime_stagger:.0f}"]
+    worker = [
+        *(scheduler, "--nworkers", str(site.processes_per_job)),
+        *("--nthreads", str(site.threads_per_worker)),
+        *("--memory-limit", str(site.memory_per_worker_bytes)),
+        *("--death-timeout", str(_DEATH_TIMEOUT_S), "--no-dashboard"),
+        *("--preload", _PRELOAD, "--preload-nanny", _PRELOAD),
+    ]
+    if site.tls:
+        sent = site.key_files == "transfer"
+        certificate = folder.certificate.name if sent else str(folder.certificate)
+        key = folder.key.name if sent else str(folder.key)
+        worker += ["--tls-ca-file", certificate, "--tls-cert", certificate, "--tls-key", key]
+    worker += _ports("--worker-port", site.worker_ports) + _ports("--nanny-port", site.nanny_ports)
+    worker += ["--interface", site.interface] if site.interface else []
+    worker += ["--local-directory", site.local_directory] if site.local_directory else []
+    return (*start, "--", *worker)
+
+
+def _ports(option: str, ports: Ports) -> list[str]:
+    first, last = ports
+    if not first:
+        return []
+    return [option, str(first) if first == last else f"{first}:{last}"]
+
+
+def _python(site: Site) -> list[str]:
+    """How the Python of the workers is started."""
+    container = ["apptainer", "exec", site.apptainer] if site.apptainer else []
+    if site.venv:
+        return [*container, str(Path(site.venv).expanduser() / "bin" / "python")]
+    if site.conda:
+        by_path = "/" in site.conda
+        chosen = "--prefix" if by_path else "--name"
+        return [*container, "conda", "run", "--no-capture-output", chosen, site.conda, "python"]
+    if site.pixi:
+        project = str(Path(site.pixi).expanduser() / "pixi.toml")
+        return [*container, "pixi", "run", "--manifest-path", project, "python"]
+    own = "python3" if site.apptainer else sys.executable
+    return [*container, site.python or own]
+
+
+def with_count(job: JobDescription, count: int) -> JobDescription:
+    """The same job, so many times."""
+    return replace(job, count=count)

@@ -1,0 +1,124 @@
+"""What a job runs: finds out which job it is and when it ends, and becomes a Dask worker.
+
+``python -m beampipe.clusters.worker_start [OPTIONS] -- ARGUMENTS OF dask worker``
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import random
+import re
+import sys
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+DEADLINE = "BEAMPIPE_DEADLINE"
+JOB_ID = "BEAMPIPE_JOB_ID"
+_SEPARATOR = ":"
+# As in `beampipe.runs.embedded` (a test holds them together): memory stays in the process, each
+# worker has one thread for every library, and sets come in one order everywhere.
+ENVIRONMENT = {
+    "MALLOC_TRIM_THRESHOLD_": "1000000000",
+    "MALLOC_MMAP_THRESHOLD_": "67108864",
+    "MALLOC_TOP_PAD_": "67108864",
+    "OMP_NUM_THREADS": "1",
+    "MKL_NUM_THREADS": "1",
+    "OPENBLAS_NUM_THREADS": "1",
+    "NUMEXPR_NUM_THREADS": "1",
+    "NUMBA_NUM_THREADS": "1",
+    "PYTHONHASHSEED": "6640",
+}
+DASK_ENVIRONMENT = {
+    "DASK_DISTRIBUTED__WORKER__PROFILE__INTERVAL": "250ms",
+    # A worker that is short of memory must merge what it holds, which a paused one does not.
+    "DASK_DISTRIBUTED__WORKER__MEMORY__PAUSE": "False",
+}
+# Results must be elsewhere before the batch system ends the job.
+_MARGIN, _MOST_MARGIN_S = 0.1, 60.0
+
+
+class ThisJob(NamedTuple):
+    """Which job this is, and how often it was started before."""
+
+    job_id: str
+    restarts: int
+
+
+def find_job(environment: Mapping[str, str]) -> ThisJob:
+    """Find the job's id, as its batch system spells it, in what that gives to jobs."""
+    if given := environment.get(JOB_ID):
+        return ThisJob(given, 0)
+    if job := environment.get("SLURM_ARRAY_JOB_ID"):
+        restarts = int(environment.get("SLURM_RESTART_COUNT") or 0)
+        return ThisJob(f"{job}_{environment['SLURM_ARRAY_TASK_ID']}", restarts)
+    if job := environment.get("SLURM_JOB_ID"):
+        return ThisJob(job, int(environment.get("SLURM_RESTART_COUNT") or 0))
+    if ad := environment.get("_CONDOR_JOB_AD"):
+        text = Path(ad).read_text(encoding="utf-8", errors="replace")
+        facts = dict(re.findall(r"^(ClusterId|ProcId|NumJobStarts) = (\d+)$", text, re.MULTILINE))
+        return ThisJob(f"{facts['ClusterId']}.{facts['ProcId']}", int(facts.get("NumJobStarts", 0)))
+    return ThisJob(f"unknown-{os.getpid()}", 0)
+
+
+def name_worker(job: ThisJob) -> str:
+    """Name a job's worker; of several each gets a number behind it by Dask."""
+    return f"{job.job_id}{_SEPARATOR}{f'r{job.restarts}' if job.restarts else 'w'}"
+
+
+def job_of_worker(name: object) -> str:
+    """The id of the job that a worker belongs to."""
+    return str(name).partition(_SEPARATOR)[0]
+
+
+def find_end(environment: Mapping[str, str], walltime_s: float, now: float) -> float | None:
+    """When the job ends [s since 1970]; None where there is no limit that is known."""
+    ends = [now + walltime_s] if walltime_s else []
+    if (told := environment.get("SLURM_JOB_END_TIME", "")).isdecimal():
+        ends.append(float(told))
+    return min(ends, default=None)
+
+
+def find_lifetime(left_s: float, stagger_s: float, seed: str) -> float:
+    """How long a worker is to live, so that not all of a farm go at once [s]."""
+    margin_s = min(_MARGIN * left_s, _MOST_MARGIN_S)
+    earlier_s = random.Random(seed).uniform(0, min(stagger_s, left_s / 2))  # noqa: S311 (no secret)
+    return max(left_s - margin_s - earlier_s, 1.0)
+
+
+def build_command(
+    options: argparse.Namespace, environment: Mapping[str, str], now: float
+) -> tuple[list[str], dict[str, str]]:
+    """The worker's command and its environment."""
+    job = find_job(environment)
+    added = {**ENVIRONMENT, **DASK_ENVIRONMENT}
+    added = {name: text for name, text in added.items() if name not in environment}
+    argv = [sys.executable, "-m", "distributed.cli.dask_worker", *options.worker]
+    argv += ["--name", name_worker(job)]
+    end = find_end(environment, options.walltime, now)
+    if end is not None:
+        added[DEADLINE] = str(round(end))
+        lifetime_s = find_lifetime(end - now, options.stagger, job.job_id)
+        argv += ["--lifetime", f"{lifetime_s:.0f}s"]
+    return argv, {**environment, **added}
+
+
+def parse_arguments(argv: list[str]) -> argparse.Namespace:
+    """Read the options."""
+    parser = argparse.ArgumentParser(prog="beampipe.clusters.worker_start")
+    parser.add_argument("--walltime", type=float, default=0.0, help="of the job [s]")
+    parser.add_argument("--stagger", type=float, default=0.0, help="workers end earlier by [s]")
+    parser.add_argument("worker", nargs="*", help="arguments of dask worker")
+    return parser.parse_args(argv)
+
+
+def main() -> None:
+    """Become a Dask worker."""
+    argv, environment = build_command(parse_arguments(sys.argv[1:]), os.environ, time.time())
+    os.execve(argv[0], argv, environment)  # noqa: S606 (no shell, and signals must reach it)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,55 @@
+from __future__ import annotations
+
+import asyncio
+import socket
+
+import pytest
+from distributed.security import Security
+
+from beampipe.clusters.scheduler_start import find_contact, start_scheduler
+from beampipe.clusters.site import Site
+from beampipe.errors import ClusterStartError
+
+
+def start(security=None, **values):
+    async def story():
+        site = Site.model_validate({"batch_system": "slurm", **values})
+        scheduler = await start_scheduler(site, security)
+        try:
+            return scheduler.address, find_contact(site, scheduler)
+        finally:
+            await scheduler.close()
+
+    return asyncio.run(story())
+
+
+def taken_port():
+    holder = socket.socket()
+    holder.bind(("", 0))
+    holder.listen()
+    return holder, holder.getsockname()[1]
+
+
+def test_the_next_port_of_the_range_is_taken():
+    holder, port = taken_port()
+    with holder:
+        address, contact = start(scheduler_ports=f"{port}:{port + 50}")
+    assert address == contact
+    assert port < int(address.rpartition(":")[2]) <= port + 50
+
+
+def test_a_range_that_is_taken_is_an_error():
+    holder, port = taken_port()
+    with holder, pytest.raises(ClusterStartError, match="scheduler_ports"):
+        start(scheduler_ports=port)
+
+
+def test_an_interface_that_is_not_there_is_an_error():
+    with pytest.raises(ClusterStartError, match="interface"):
+        start(interface="no-such0")
+
+
+def test_workers_may_be_told_another_address():
+    address, contact = start(Security.temporary(), contact_address="login.example.org")
+    assert address.startswith("tls://")
+    assert contact == f"tls://login.example.org:{address.rpartition(':')[2]}"

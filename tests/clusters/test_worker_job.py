@@ -1,0 +1,84 @@
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+
+from beampipe.clusters.cluster_folder import ClusterFolder
+from beampipe.clusters.site import Site
+from beampipe.clusters.worker_job import describe_job, find_dialect, with_count
+from beampipe.errors import ProviderError
+
+FOLDER = ClusterFolder(Path("/work/Z → µµ 'x'"))
+
+
+def job(**values):
+    site = Site.model_validate({"batch_system": "slurm", **values})
+    return describe_job(site, tag="bp-x-1", folder=FOLDER, scheduler="tls://here:8786")
+
+
+def test_a_job_is_what_the_site_says():
+    found = job(
+        cores=4, processes=2, memory="4 GiB", walltime="2 h", queue="long", account="cms",
+        directives=["--exclusive"], prologue=["module load x"], variables={"A": "b"},
+    )  # fmt: skip
+    assert (found.cores, found.memory_bytes, found.walltime_s) == (4, 4 * 2**30, 7200)
+    assert (found.queue, found.account, found.directives) == ("long", "cms", ("--exclusive",))
+    assert (found.prologue, found.environment) == (("module load x",), {"A": "b"})
+    assert found.signal_ahead_s == 60
+    argv = found.command
+    assert argv[:3] == (sys.executable, "-m", "beampipe.clusters.worker_start")
+    assert argv[argv.index("--walltime") + 1] == "7200"
+    for option, value in {
+        "--nworkers": "2", "--nthreads": "2", "--memory-limit": str(2 * 2**30),
+        "--preload": "beampipe.execution.preload", "--preload-nanny": "beampipe.execution.preload",
+        "--tls-key": str(FOLDER.key), "--tls-ca-file": str(FOLDER.certificate),
+    }.items():  # fmt: skip
+        assert argv[argv.index(option) + 1] == value
+    assert with_count(found, 7).count == 7
+
+
+def test_a_short_job_is_not_told_as_soon_as_it_begins():
+    assert job(walltime="90 s", lifetime_stagger="10 s").signal_ahead_s is None
+
+
+def test_keys_are_shared_or_sent_and_never_in_the_text():
+    assert job().files == ()
+    found = job(batch_system="htcondor", key_files="transfer")
+    assert found.files == (FOLDER.certificate, FOLDER.key)
+    assert found.command[found.command.index("--tls-key") + 1] == "key.pem"
+    assert "--tls-key" not in job(tls=False).command
+
+
+@pytest.mark.parametrize(
+    ("values", "begin"),
+    [
+        ({"python": "/opt/python"}, ["/opt/python"]),
+        ({"venv": "/v µ"}, ["/v µ/bin/python"]),
+        ({"conda": "base"}, ["conda", "run", "--no-capture-output", "--name", "base", "python"]),
+        ({"conda": "/c"}, ["conda", "run", "--no-capture-output", "--prefix", "/c", "python"]),
+        ({"pixi": "/p"}, ["pixi", "run", "--manifest-path", "/p/pixi.toml", "python"]),
+        ({"apptainer": "/i.sif"}, ["apptainer", "exec", "/i.sif", "python3"]),
+        ({"apptainer": "/i.sif", "venv": "/v"}, ["apptainer", "exec", "/i.sif", "/v/bin/python"]),
+    ],
+    ids=str,
+)
+def test_the_environment_is_started_as_the_site_says(values, begin):
+    assert list(job(**values).command[: len(begin)]) == begin
+
+
+def test_ports_and_interface_are_passed_on():
+    argv = job(
+        worker_ports="10000:10070", nanny_ports=9, interface="ib0", local_directory="/t"
+    ).command
+    assert argv[argv.index("--worker-port") + 1] == "10000:10070"
+    assert argv[argv.index("--nanny-port") + 1] == "9"
+    assert argv[argv.index("--interface") + 1] == "ib0"
+    assert argv[argv.index("--local-directory") + 1] == "/t"
+
+
+def test_a_language_that_is_not_spoken_is_an_error():
+    assert find_dialect(Site.model_validate({"batch_system": "htcondor"})).name == "htcondor"
+    with pytest.raises(ProviderError, match="moab"):
+        find_dialect(Site.model_validate({"batch_system": "moab"}))

@@ -1,0 +1,179 @@
+"""Stories of clusters on a real farm, told by its ordinary user.
+
+``cluster_stories.py STORY SYSTEM CONTACT`` prints one JSON object.
+"""
+
+from __future__ import annotations
+
+import json
+import operator
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import beampipe as bp
+from beampipe.clusters.fleet import Phase
+from beampipe.errors import JobsFailError
+
+SYSTEM, CONTACT = sys.argv[2:4]
+PATIENCE_S = 90
+SIZE = {"memory": "400 MiB", "look_every": "2 s", "submit_every": "1 s", "contact_address": CONTACT}
+
+
+def open_cluster(**more):
+    return bp.cluster(SYSTEM, **SIZE, **more)
+
+
+def wait_for(condition, what):
+    give_up = time.monotonic() + PATIENCE_S
+    while not condition():
+        if time.monotonic() > give_up:
+            raise TimeoutError(what)
+        time.sleep(0.2)
+
+
+def connected(cluster):
+    return [job for job in cluster.jobs() if job.phase is Phase.CONNECTED]
+
+
+def count_queue(cluster):
+    """Jobs of the cluster that the queue still has alive, asked of the batch system itself."""
+    if SYSTEM == "slurm":
+        argv = ["squeue", "-h", f"--name={cluster.tag}", "-t", "PD,R,CF"]
+    else:
+        argv = ["condor_q", "-af", "ClusterId", "-constraint", f'BeampipeTag == "{cluster.tag}"']
+    return (
+        len(subprocess.run(argv, capture_output=True, text=True, check=True).stdout.split("\n")) - 1
+    )
+
+
+def analysis():
+    """The dimuon spectrum, here and there, and a job that is killed behind our back meanwhile."""
+    data = Path("data")
+    bp.make_data(data, events=40_000)
+    example = Path(__file__).parents[2] / "examples" / "dimuon.py"
+    here = bp.run(f"{example}:process", str(data), workers=0, progress=False, fresh=True)
+    with open_cluster(n_workers=2) as cluster:
+        begin = time.monotonic()
+        cluster.wait_for_workers(1, timeout=PATIENCE_S)
+        first_s = time.monotonic() - begin
+        with cluster.get_client() as client:
+            there = bp.run(
+                f"{example}:process",
+                str(data),
+                client=client,
+                progress=False,
+                fresh=True,
+                chunksize=4000,
+            )
+    names = [name for name, value in here.output.items() if hasattr(value, "axes")]
+    return {
+        "histograms": len(names),
+        "equal": all((here.output[n].values() == there.output[n].values()).all() for n in names),
+        "complete": there.complete,
+        "workers": there.metrics["n_workers"],
+        "first_worker_s": round(first_s, 2),
+        "left": count_queue(cluster),
+    }
+
+
+def killed():
+    """A job is cancelled behind our back: another one takes its place."""
+    with open_cluster(n_workers=2) as cluster:
+        cluster.wait_for_workers(2, timeout=PATIENCE_S)
+        wait_for(lambda: len(connected(cluster)) == 2, "two connected jobs")
+        victim = connected(cluster)[0].job_id
+        cancel = "scancel" if SYSTEM == "slurm" else "condor_rm"
+        subprocess.run([cancel, victim], check=True, capture_output=True)
+        wait_for(
+            lambda: (
+                len(connected(cluster)) == 2
+                and victim not in [j.job_id for j in connected(cluster)]
+            ),
+            "a job in its place",
+        )
+        with cluster.get_client() as client:
+            total = sum(client.gather(client.map(operator.neg, range(10))))
+        ended = {job.job_id: job.phase for job in cluster.jobs()}
+        return {"total": total, "victim": str(ended[victim])}
+
+
+def trace(path, number):
+    with Path(path).open("a") as file:
+        file.write("x")
+    return number
+
+
+def scale_down():
+    """4 workers to 1 with results in memory: none is computed again."""
+    path = str(Path.cwd() / f"trace-{os.getpid()}")
+    with open_cluster(n_workers=4) as cluster:
+        cluster.wait_for_workers(4, timeout=PATIENCE_S)
+        with cluster.get_client() as client:
+            futures = client.map(trace, [path] * 40, range(40), pure=False)
+            client.gather(futures)
+            cluster.scale(1)
+            wait_for(lambda: len(client.scheduler_info(-1)["workers"]) == 1, "one worker")
+            total = sum(client.gather(futures))
+        wait_for(lambda: count_queue(cluster) == 1, "one job in the queue")
+    return {"total": total, "computed": len(Path(path).read_text()), "left": count_queue(cluster)}
+
+
+def refused():
+    """The queue takes nothing: an error says so, in its words."""
+    wrong = {"queue": "no-such"} if SYSTEM == "slurm" else {"directives": ["no submit line"]}
+    with open_cluster(n_workers=2, **wrong) as cluster:
+        try:
+            cluster.wait_for_workers(1, timeout=PATIENCE_S)
+        except JobsFailError as error:
+            return {"why": error.why}
+    return {}
+
+
+def broken():
+    """Jobs that fail early: an error has what they wrote."""
+    with open_cluster(n_workers=1, prologue=["echo no such module >&2; exit 3"]) as cluster:
+        try:
+            cluster.wait_for_workers(1, timeout=PATIENCE_S)
+        except JobsFailError as error:
+            return {"why": error.why, "left": count_queue(cluster)}
+    return {}
+
+
+def adaptive():
+    """From nothing to workers and back to nothing."""
+    with open_cluster() as cluster, cluster.get_client() as client:
+        cluster.adapt(minimum=0, maximum=2, patience_s=2)
+        futures = client.map(operator.neg, range(10))
+        total = sum(client.gather(futures))
+        del futures
+        wait_for(lambda: not client.scheduler_info(-1)["workers"], "no worker")
+        wait_for(lambda: count_queue(cluster) == 0, "no job")
+    return {"total": total}
+
+
+def crowded():
+    """More jobs than fit: those that wait say why, and go first."""
+    with open_cluster(n_workers=14) as cluster:
+        cluster.wait_for_workers(4, timeout=PATIENCE_S)
+        wait_for(lambda: any(j.phase is Phase.PENDING for j in cluster.jobs()), "a pending job")
+        wait_for(lambda: SYSTEM != "slurm" or any(j.reason for j in cluster.jobs()), "a reason")
+        pending = [job for job in cluster.jobs() if job.phase is Phase.PENDING]
+        cluster.scale(4)
+        wait_for(lambda: count_queue(cluster) == 4, "four jobs")
+        return {"reasons": sorted({job.reason for job in pending}), "pending": len(pending)}
+
+
+if __name__ == "__main__":
+    story = {
+        "analysis": analysis,
+        "killed": killed,
+        "scale_down": scale_down,
+        "refused": refused,
+        "broken": broken,
+        "adaptive": adaptive,
+        "crowded": crowded,
+    }[sys.argv[1]]
+    sys.stdout.write(f"{json.dumps(story())}\n")
