@@ -72,7 +72,7 @@ def analysis():
     return {
         "histograms": len(names),
         "equal": all((here.output[n].values() == there.output[n].values()).all() for n in names),
-        "complete": there.complete,
+        "complete": there.is_complete,
         "workers": there.metrics["n_workers"],
         "first_worker_s": round(first_s, 2),
         "left": count_queue(cluster),
