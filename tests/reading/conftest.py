@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +14,23 @@ import uproot
 
 from beampipe.datasets.counting import count_file
 from beampipe.datasets.model import Chunk, FileEntry, FilePlan, FileSpec
+from beampipe.reading.reader import Reader
 
 HOSTILE = "Z → µµ 'x' \"q\" 100% #1 [a].root"
+
+
+@pytest.fixture
+def reader_of() -> Iterator[Callable[..., Reader]]:
+    """Make readers that are closed when the test is over."""
+    readers: list[Reader] = []
+
+    def make(schema: Any, **options: Any) -> Reader:
+        readers.append(Reader(schema, **options))
+        return readers[-1]
+
+    yield make
+    for reader in readers:
+        reader.close()
 
 
 @pytest.fixture

@@ -1,22 +1,6 @@
 from __future__ import annotations
 
 import awkward as ak
-import pytest
-
-from beampipe.reading.reader import Reader
-
-
-@pytest.fixture
-def reader_of():
-    readers = []
-
-    def make(schema):
-        readers.append(Reader(schema))
-        return readers[-1]
-
-    yield make
-    for reader in readers:
-        reader.close()
 
 
 def test_what_reading_took_is_told(reader_of, write_events, entry_of, chunks_of):

@@ -11,20 +11,6 @@ from coffea.nanoevents import BaseSchema, NanoAODSchema, NanoEventsFactory, Tree
 from beampipe.errors import ChunkUnreadableError, ReadingError, SchemaError
 from beampipe.reading.events import trim_lists
 from beampipe.reading.faults import find_read_error
-from beampipe.reading.reader import Reader
-
-
-@pytest.fixture
-def reader_of():
-    readers = []
-
-    def make(schema):
-        readers.append(Reader(schema))
-        return readers[-1]
-
-    yield make
-    for reader in readers:
-        reader.close()
 
 
 def coffeas_events(data, entry, schema, metadata):

@@ -21,21 +21,7 @@ from beampipe.errors import (
     FileTruncatedError,
 )
 from beampipe.reading.index import reading
-from beampipe.reading.reader import Reader
 from beampipe.reading.trees import OpenTree
-
-
-@pytest.fixture
-def reader_of():
-    readers = []
-
-    def make(schema, **options):
-        readers.append(Reader(schema, **options))
-        return readers[-1]
-
-    yield make
-    for reader in readers:
-        reader.close()
 
 
 @pytest.fixture
