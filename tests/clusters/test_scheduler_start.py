@@ -24,10 +24,15 @@ def start(security=None, **values):
 
 
 def taken_port():
-    holder = socket.socket()
-    holder.bind(("", 0))
-    holder.listen()
-    return holder, holder.getsockname()[1]
+    """A port that is taken, with room for a range behind it."""
+    while True:
+        holder = socket.socket()
+        holder.bind(("", 0))
+        holder.listen()
+        port = holder.getsockname()[1]
+        if port < 65_000:
+            return holder, port
+        holder.close()
 
 
 def test_the_next_port_of_the_range_is_taken():

@@ -35,6 +35,9 @@ def test_workers_of_jobs_have_the_settings_of_those_here():
         ),
         ({"SLURM_JOB_ID": "7", "SLURM_RESTART_COUNT": "2"}, "7:r2"),
         ({"BEAMPIPE_JOB_ID": "12.4"}, "12.4:w"),
+        ({"SGE_ROOT": "/sge", "JOB_ID": "7", "SGE_TASK_ID": "undefined"}, "7:w"),
+        ({"SGE_ROOT": "/sge", "JOB_ID": "7", "SGE_TASK_ID": "3"}, "7.3:w"),
+        ({"PBS_JOBID": "7.server"}, "7.server:w"),
     ],
     ids=str,
 )

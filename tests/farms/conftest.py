@@ -14,6 +14,8 @@ import pytest
 from tests.farms import htcondor, sge, slurm
 from tests.farms.farm import Farm, read_farm
 
+collect_ignore = ["cluster_stories.py"]  # a program
+
 SYSTEMS = {"slurm": slurm, "htcondor": htcondor, "sge": sge}
 
 

@@ -56,6 +56,11 @@ def find_job(environment: Mapping[str, str]) -> ThisJob:
         return ThisJob(f"{job}_{environment['SLURM_ARRAY_TASK_ID']}", restarts)
     if job := environment.get("SLURM_JOB_ID"):
         return ThisJob(job, int(environment.get("SLURM_RESTART_COUNT") or 0))
+    if environment.get("SGE_ROOT") and (job := environment.get("JOB_ID")):
+        member = environment.get("SGE_TASK_ID", "")
+        return ThisJob(f"{job}.{member}" if member.isdecimal() else job, 0)
+    if job := environment.get("PBS_JOBID"):
+        return ThisJob(job, 0)
     if ad := environment.get("_CONDOR_JOB_AD"):
         text = Path(ad).read_text(encoding="utf-8", errors="replace")
         facts = dict(re.findall(r"^(ClusterId|ProcId|NumJobStarts) = (\d+)$", text, re.MULTILINE))
