@@ -11,6 +11,10 @@ from beampipe.clusters.site import Site
 from beampipe.errors import ClusterStartError
 
 
+# Tornado leaves a socket to the garbage collector whose port was taken.
+pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+
+
 def start(security=None, **values):
     async def story():
         site = Site.model_validate({"batch_system": "slurm", **values})
