@@ -10,7 +10,6 @@ from beampipe.clusters.scheduler_start import find_contact, start_scheduler
 from beampipe.clusters.site import Site
 from beampipe.errors import ClusterStartError
 
-
 # Tornado leaves a socket to the garbage collector whose port was taken.
 pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 
