@@ -6,8 +6,9 @@ import time
 
 import pytest
 
-from beampipe.batch.model import Command, JobDescription, JobState
+from beampipe.batch.model import Answer, Command, JobDescription, JobState
 from beampipe.batch.registry import DIALECTS
+from beampipe.clusters import batch_queue
 from beampipe.clusters.batch_queue import BatchQueue, run_command
 from beampipe.errors import BatchOutputError, BatchRefusedError, ClusterStartError
 from beampipe.testing.fake_batch.commands import install_fakes
@@ -78,3 +79,14 @@ def test_commands_that_are_not_there_are_named(queue, monkeypatch):
     monkeypatch.setenv("PATH", "/nowhere")
     with pytest.raises(ClusterStartError, match="sbatch"):
         queue.check_commands()
+
+
+def test_jobs_of_the_user_that_are_not_the_clusters_are_not_seen(queue, monkeypatch):
+    """Grid Engine tells of all of them, and what nobody knows of is cancelled as a stray."""
+
+    async def answer(_):
+        line = "{}|RUNNING|1:00|59:00|n1|{}|None\n"
+        return Answer(line.format(7, queue.job.tag) + line.format(8, "thesis"))
+
+    monkeypatch.setattr(batch_queue, "run_command", answer)
+    assert set(asyncio.run(queue.look())) == {"7"}

@@ -42,6 +42,15 @@ class Command:
     timeout_s: float = 60
 
 
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a command printed, and how it ended."""
+
+    stdout: str
+    stderr: str = ""
+    exit_code: int = 0
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobDescription:
     """A job, or an array of equal ones, before it is put into a system's language.

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from getpass import getuser
 from pathlib import Path
 
-from beampipe.batch.model import Command, Dialect, JobDescription, JobEnd, JobStatus
+from beampipe.batch.model import Answer, Command, Dialect, JobDescription, JobEnd, JobStatus
 from beampipe.clusters.cluster_folder import write_private
 from beampipe.clusters.fleet import Report
 from beampipe.clusters.worker_job import with_count
@@ -20,15 +20,6 @@ from beampipe.errors import BatchError, BatchOutputError, ClusterStartError
 _TAIL_BYTES = 4000
 _TAIL_LINES = 15
 _PROGRAM_MODE = 0o700
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """What a command printed, and how it ended."""
-
-    stdout: str
-    stderr: str
-    exit_code: int
 
 
 async def run_command(command: Command) -> Answer:
@@ -126,7 +117,8 @@ class BatchQueue:
                 why=(answer.stderr or answer.stdout).strip()[-500:],
                 fix="it is asked again",
             )
-        return self.dialect.read_status(answer.stdout, time.time())
+        # Not every queue can be asked for our jobs alone; those of others are none of ours.
+        return self.dialect.read_status(answer.stdout, time.time(), self.job.tag)
 
     async def cancel(self, job_ids: tuple[str, ...]) -> None:
         """End jobs; those that are over are no error."""

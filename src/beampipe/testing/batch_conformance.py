@@ -20,22 +20,21 @@ from typing import Any, Final
 
 import pytest
 
-from beampipe.batch.model import Command, Dialect, JobDescription, JobEnd, JobState, JobStatus
+from beampipe.batch.model import (
+    Answer,
+    Command,
+    Dialect,
+    JobDescription,
+    JobEnd,
+    JobState,
+    JobStatus,
+)
 from beampipe.errors import BatchOutputError, BatchRefusedError
 
 PATIENCE_S: Final = 60.0
 _HOSTILE: Final = "µ 'quoted' \"twice\" $HOME `id` %j $(Process) \\ \nsecond line"
 Submit = Callable[[JobDescription], tuple[str, ...]]
 _LIVES: Final = {JobState.PENDING, JobState.HELD, JobState.RUNNING, JobState.ENDING}
-
-
-@dataclass(frozen=True)
-class Answer:
-    """What a command printed and how it ended."""
-
-    stdout: str
-    stderr: str = ""
-    exit_code: int = 0
 
 
 @dataclass(frozen=True)
