@@ -10,7 +10,7 @@ from beampipe.clusters.site import Site
 from beampipe.clusters.worker_job import describe_job, find_dialect, with_count
 from beampipe.errors import ProviderError
 
-FOLDER = ClusterFolder(Path("/work/Z → µµ 'x'"))
+FOLDER = ClusterFolder(Path("/farm/Z → µµ 'x'"))
 
 
 def job(**values):

@@ -17,9 +17,10 @@ from distributed import Client
 from distributed.security import Security
 
 from beampipe.errors import WorkersLostError
-from beampipe.execution.worker_settings import THREADS, list_unset, list_unset_of_scheduler
+from beampipe.execution.worker_settings import list_unset, list_unset_of_scheduler
 from beampipe.runs import embedded, fork_server
-from beampipe.runs.embedded import MALLOC, embedded_client, find_dashboard_port
+from beampipe.runs.embedded import embedded_client, find_dashboard_port
+from beampipe.worker_environment import MALLOC, THREADS
 
 MEMORY_BYTES = 700 * 2**20
 

@@ -18,7 +18,6 @@ from beampipe.errors import ArgumentError, WorkerDiedError
 from beampipe.reading.index.encoding import decode_index
 from beampipe.reading.index.shelf import Made, Place
 from beampipe.reading.index.store import IndexStore
-from beampipe.runs.embedded import ENVIRONMENT
 from beampipe.runs.fork_server import warm_fork_server
 from beampipe.runs.indexing import (
     estimate_cost,
@@ -30,6 +29,7 @@ from beampipe.runs.indexing import (
 )
 from beampipe.settings import load_settings
 from beampipe.testing import tiny_files
+from beampipe.worker_environment import ENVIRONMENT
 
 HOSTILE = "Z → µµ 'x' \"q\" 100% #1 [a].root"
 

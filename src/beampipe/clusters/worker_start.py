@@ -15,22 +15,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
-DEADLINE = "BEAMPIPE_DEADLINE"
+from beampipe.worker_environment import DEADLINE, ENVIRONMENT
+
 JOB_ID = "BEAMPIPE_JOB_ID"
 _SEPARATOR = ":"
-# As in `beampipe.runs.embedded` (a test holds them together): memory stays in the process, each
-# worker has one thread for every library, and sets come in one order everywhere.
-ENVIRONMENT = {
-    "MALLOC_TRIM_THRESHOLD_": "1000000000",
-    "MALLOC_MMAP_THRESHOLD_": "67108864",
-    "MALLOC_TOP_PAD_": "67108864",
-    "OMP_NUM_THREADS": "1",
-    "MKL_NUM_THREADS": "1",
-    "OPENBLAS_NUM_THREADS": "1",
-    "NUMEXPR_NUM_THREADS": "1",
-    "NUMBA_NUM_THREADS": "1",
-    "PYTHONHASHSEED": "6640",
-}
 DASK_ENVIRONMENT = {
     "DASK_DISTRIBUTED__WORKER__PROFILE__INTERVAL": "250ms",
     # A worker that is short of memory must merge what it holds, which a paused one does not.

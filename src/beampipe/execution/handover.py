@@ -27,13 +27,12 @@ from distributed import Worker
 from distributed.core import Status
 from distributed.protocol.pickle import dumps
 
+from beampipe.worker_environment import DEADLINE
+
 if TYPE_CHECKING:
     from distributed import Nanny
 
 logger = logging.getLogger(__name__)
-
-DEADLINE = "BEAMPIPE_DEADLINE"
-"""Environment variable: when the job ends [s since 1970]."""
 
 # Slurm and Kubernetes kill 30 s after the signal.
 _GRACE_S = 20.0

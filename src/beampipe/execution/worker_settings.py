@@ -13,15 +13,11 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from beampipe.reading.allocator import tune_allocator
+from beampipe.worker_environment import THREADS
 
 if TYPE_CHECKING:
     from distributed import Client, Worker
 
-THREADS = (
-    *("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"),
-    *("NUMEXPR_NUM_THREADS", "NUMBA_NUM_THREADS"),
-)
-"""How many threads each library may use in one worker; these are read when it is loaded."""
 PROFILER = "distributed.worker.profile.interval"
 PROFILE_EVERY_MS = 250.0
 """Each look at the stacks takes Python's lock from the processor; Dask's own is every 10 ms."""

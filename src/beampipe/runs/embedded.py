@@ -22,7 +22,6 @@ from beampipe.execution.worker_settings import (
     PROFILE_EVERY_MS,
     PROFILER,
     SATURATION,
-    THREADS,
 )
 from beampipe.runs.fork_server import (
     added_environment,
@@ -30,23 +29,12 @@ from beampipe.runs.fork_server import (
     shielded_from_interrupt,
     warm_fork_server,
 )
+from beampipe.worker_environment import ENVIRONMENT
 
 if TYPE_CHECKING:
     from distributed import Client, LocalCluster
     from tornado.ioloop import PeriodicCallback
 
-# With Dask's own settings a worker that reads ROOT files spends up to half its time in page
-# faults; these keep freed memory in the process (see BENCHMARKS).
-MALLOC = {
-    "MALLOC_TRIM_THRESHOLD_": "1000000000",
-    "MALLOC_MMAP_THRESHOLD_": "67108864",
-    "MALLOC_TOP_PAD_": "67108864",
-}
-# A worker has one thread, and every core has a worker.
-ONE_THREAD = dict.fromkeys(THREADS, "1")
-# Dask wants one seed for all workers, and this is its own; sets then come in one order.
-_HASH_SEED = {"PYTHONHASHSEED": "6640"}
-ENVIRONMENT = {**MALLOC, **ONE_THREAD, **_HASH_SEED}
 # Who is to blame for a worker's death is found out here. Dask would count what only waited there,
 # merges too, among the guilty, and fail it.
 _DEATHS = 5

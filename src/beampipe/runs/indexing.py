@@ -23,8 +23,8 @@ from beampipe.execution.index_desk import IndexDesk
 from beampipe.execution.interrupts import terminable
 from beampipe.reading.index.shelf import Made, Place
 from beampipe.reading.index.store import FOLDER, IndexStore
-from beampipe.runs.embedded import ENVIRONMENT
 from beampipe.runs.fork_server import warm_fork_server
+from beampipe.worker_environment import ENVIRONMENT
 
 if TYPE_CHECKING:
     from beampipe.datasets.model import FileEntry, Plan
