@@ -136,5 +136,7 @@ SCHEDD_MIN_INTERVAL = 1
 UPDATE_INTERVAL = 5
 STARTER_UPDATE_INTERVAL = 2
 PERIODIC_EXPR_INTERVAL = 2
+# A node that goes without a word is waited for so long, and not forty minutes.
+JOB_DEFAULT_LEASE_DURATION = 20
 KILLING_TIMEOUT = 5
 """

@@ -167,12 +167,12 @@ def test_what_is_asked_of_a_whole_record_is_learned_at_once(real_chunk, reader):
     assert [m["chunks_again"] for m in counts] == [0, 1, 0]
 
 
-def test_a_processor_that_asks_for_more_and_more_gets_everything(real_chunk):
+def test_a_processor_that_asks_for_more_and_more_gets_everything(real_chunk, reader_of):
     found = narrow_reader(real_chunk)
     names = real_chunk_fields(found, real_chunk)[:20]
     output, metrics = run(found, real_chunk, lambda e: [str(e[name].type) for name in names])
     expected, _ = run(
-        Reader("NanoAODSchema"), real_chunk, lambda e: [str(e[n].type) for n in names]
+        reader_of("NanoAODSchema"), real_chunk, lambda e: [str(e[n].type) for n in names]
     )
     assert output == expected
     assert metrics["chunks_again"] <= 8
