@@ -2,14 +2,16 @@
 
 import asyncio
 import signal
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 
 from beampipe.execution import death_watch
+from beampipe.execution.breadcrumbs import Crumbs
 from beampipe.execution.death_watch import DeathWatch, describe_death
 from beampipe.execution.exit_notices import write_notice
-from beampipe.execution.pool import DeathReport, WorkerDied
+from beampipe.execution.pool import Crumb, DeathReport, WorkerDied
 
 WORKER = "tcp://10.0.0.1:4711"
 
@@ -139,6 +141,20 @@ def test_what_a_nanny_told_before_the_scheduler_knew_is_not_lost():
         "is_out_of_memory": False,
         "text": "killed by signal 11 (SIGSEGV), at 0.50 GiB",
     }
+
+
+def test_a_second_look_that_found_nothing_takes_nothing_back():
+    """A nanny may have the plugin twice; who looks first takes the crumbs away."""
+    crumb = Crumb(7, ("uuid", 3), ("Muon_pt",))
+
+    async def story(client, watch, told):
+        for crumbs in (Crumbs(Path("gone"), 1, has_nanny=True, begun=(crumb,)), None):
+            client.send("beampipe-1-exits", write_notice(WORKER, {"exit_code": 3}, crumbs))
+        client.send("all", removed("beampipe-1-bundle-7"))
+        await until(told, 2)
+
+    _, report = watch(story)
+    assert report.begun == (crumb,)
 
 
 def test_what_was_told_of_another_worker_at_the_address_is_not_taken_for_this_one():

@@ -118,6 +118,10 @@ class DeathWatch:
 
     def _hear_notice(self, message: Any) -> None:
         worker, seen, begun = read_notice(message)
+        # Dask may add a plugin twice to a nanny that registers at this moment; the second of them
+        # finds no crumbs any more, and knows no more than the first.
+        if begun is None and worker in self._notices:
+            return
         _keep(self._notices, worker, (seen, begun))
         if (arrived := self._arrived.get(worker)) is not None:
             arrived.set()
