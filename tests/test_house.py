@@ -25,6 +25,7 @@ PUBLIC_NAMES = {
     "RunResult",
     "__version__",
     "cluster",
+    "connect",
     "load",
     "make_data",
     "reproduce",

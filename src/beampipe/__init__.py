@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from beampipe.errors import BeampipeError
 
 if TYPE_CHECKING:
+    from beampipe.clusters.connecting import connect
     from beampipe.clusters.opening import cluster
     from beampipe.datasets.samples import make_data
     from beampipe.results.result import RunResult
@@ -28,6 +29,7 @@ __all__ = [
     "RunResult",
     "__version__",
     "cluster",
+    "connect",
     "load",
     "make_data",
     "reproduce",
@@ -41,6 +43,7 @@ __all__ = [
 _PLACES = {
     "RunResult": "beampipe.results.result:RunResult",
     "cluster": "beampipe.clusters.opening:cluster",
+    "connect": "beampipe.clusters.connecting:connect",
     "load": "beampipe.runs.load:load",
     "make_data": "beampipe.datasets.samples:make_data",
     "reproduce": "beampipe.runs.reproduce:reproduce",

@@ -134,6 +134,36 @@ class JobsFailError(ClusterError, RuntimeError):
     code = "cluster-jobs-fail"
 
 
+class ClusterNameError(ClusterError, ValueError):
+    """Something cannot be the name of a cluster."""
+
+    code = "cluster-name"
+
+
+class ClusterUnknownError(ClusterError, LookupError):
+    """No named cluster, or none of this name."""
+
+    code = "cluster-unknown"
+
+
+class ClusterAmbiguousError(ClusterError, LookupError):
+    """Several named clusters are there, and none was named."""
+
+    code = "cluster-ambiguous"
+
+
+class ClusterExistsError(ClusterError, FileExistsError):
+    """A cluster of this name is there already."""
+
+    code = "cluster-exists"
+
+
+class ClusterGoneError(ClusterError, ConnectionError):
+    """A named cluster does not answer: its controller died, or cannot be reached."""
+
+    code = "cluster-gone"
+
+
 # -- batch ------------------------------------------------------------------
 
 

@@ -1,7 +1,6 @@
 import gc
 import json
 import os
-import socket
 import subprocess
 import sys
 import time
@@ -11,9 +10,10 @@ import pytest
 
 from beampipe.errors import RunHeldError
 from beampipe.execution import lease as module
-from beampipe.execution.lease import LEASE_S, Lease, check_lease, held_by, is_held, who_am_i
+from beampipe.execution.lease import LEASE_S, Lease, check_lease, held_by, is_held
 from beampipe.execution.ledger import Ledger
 from beampipe.execution.storage import dump_sealed, write_json
+from beampipe.process_identity import _read_ticks, who_am_i
 
 
 @pytest.fixture
@@ -29,7 +29,7 @@ def take(run_directory, run_id):
 def other():
     """Another process that lives, as it would name itself."""
     code = (
-        "import json; from beampipe.execution.lease import who_am_i\n"
+        "import json; from beampipe.process_identity import who_am_i\n"
         "print(json.dumps(who_am_i()), flush=True); input()"
     )
     with subprocess.Popen(
@@ -42,16 +42,6 @@ def other():
 def write_lease(directory, who, **changes):
     lease = {**who, "driver": "other", "time": time.time()} | changes
     write_json(directory.lease_file, {key: value for key, value in lease.items() if value != ""})
-
-
-def test_a_process_is_named_so_that_its_number_may_be_used_again():
-    me = who_am_i()
-    assert me["host"] == socket.gethostname()
-    assert me["pid"] == os.getpid()
-    assert me["begun"] == psutil.Process().create_time()
-    if sys.platform == "linux":
-        assert me["ticks"] > 0
-        assert "pid:[" in me["kernel"]
 
 
 def test_a_living_driver_here_is_left_alone(run_directory, run_id, other):
@@ -113,7 +103,7 @@ def test_without_proc_the_time_when_a_process_began_decides(run_directory, other
 
 def test_a_zombie_is_dead(run_directory):
     process = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
-    write_lease(run_directory, who_am_i(), pid=process.pid, ticks=module._read_ticks(process.pid))
+    write_lease(run_directory, who_am_i(), pid=process.pid, ticks=_read_ticks(process.pid))
     assert is_held(run_directory)
     process.kill()
     os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)

@@ -4,9 +4,13 @@ import operator
 
 import pytest
 
+from beampipe.clusters.launching import launch
+from beampipe.clusters.named import Wish
+from beampipe.clusters.reaping import take_down
+from beampipe.clusters.site_files import load_site
 from beampipe.errors import WorkersLostError
 from beampipe.runs import at_site
-from beampipe.runs.at_site import client_at
+from beampipe.runs.at_site import client_at, client_of
 
 
 @pytest.mark.parametrize("n_workers", [None, 1])
@@ -33,3 +37,14 @@ def test_why_no_worker_came_is_what_is_told(monkeypatch):
 
     with pytest.raises(LookupError, match="the reason"):
         lose_all()
+
+
+def test_a_client_of_a_named_cluster_leaves_it_as_it_is(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+    record = launch("stays", load_site("local", memory="400 MiB"), Wish())
+    try:
+        for n_workers in (1, None):
+            with client_of("stays", n_workers) as client:
+                assert client.submit(operator.neg, 3).result(timeout=90) == -3
+    finally:
+        take_down(record)

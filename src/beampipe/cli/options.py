@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import tomllib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import click
@@ -28,6 +29,43 @@ json_option = click.option(
     "--json", "as_json", is_flag=True, help="Print one JSON object and nothing else."
 )
 quiet_option = click.option("--quiet", is_flag=True, help="No progress, no summary.")
+
+
+def place_options(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Where workers come from, if not from this machine: for `run` and `resume`."""
+    for decorate in reversed(_PLACE_OPTIONS):
+        function = decorate(function)
+    return function
+
+
+_PLACE_OPTIONS = (
+    click.option(
+        "--on",
+        "site",
+        metavar="SITE",
+        help="Where workers run, see `beampipe site list` [default: this machine]. Without "
+        "--workers as many as there is work for, 100 at most.",
+    ),
+    click.option(
+        "--cluster",
+        metavar="NAME",
+        help="Workers of a cluster that `beampipe cluster up` has started.",
+    ),
+)
+
+
+@contextlib.contextmanager
+def placed_client(site: str | None, cluster: str | None, workers: int | None) -> Iterator[Any]:
+    """Give a client of the workers that are meant; None where they are to be this machine's."""
+    if site is not None and cluster is not None:
+        raise click.UsageError("--on and --cluster exclude each other.")
+    if site is None and cluster is None:
+        yield None
+        return
+    from beampipe.runs.at_site import client_at, client_of
+
+    with client_at(site, workers) if site is not None else client_of(cluster or "", workers) as at:
+        yield at
 
 
 class _Budget(click.ParamType[str]):

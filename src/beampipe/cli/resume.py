@@ -9,6 +9,8 @@ import click
 from beampipe.cli.options import (
     json_option,
     max_failed_option,
+    place_options,
+    placed_client,
     quiet_option,
     run_argument,
     workers_option,
@@ -19,6 +21,7 @@ from beampipe.cli.run_output import finish_run
 @click.command("resume")
 @run_argument
 @workers_option
+@place_options
 @click.option(
     "--on-error",
     type=click.Choice(["stop", "skip"]),
@@ -41,6 +44,8 @@ def command(
     run: str,
     *,
     workers: int | None,
+    site: str | None,
+    cluster: str | None,
     on_error: str | None,
     max_failed: str | None,
     accept_changes: bool,
@@ -57,14 +62,16 @@ def command(
     def go() -> Any:
         from beampipe.runs.resume import resume
 
-        return resume(
-            run,
-            workers=workers,
-            on_error=on_error,
-            max_failed=max_failed,
-            accept_changes=accept_changes,
-            chunksize=chunksize,
-            progress=not quiet,
-        )
+        with placed_client(site, cluster, workers) as client:
+            return resume(
+                run,
+                client=client,
+                workers=None if client else workers,
+                on_error=on_error,
+                max_failed=max_failed,
+                accept_changes=accept_changes,
+                chunksize=chunksize,
+                progress=not quiet,
+            )
 
     finish_run(go, as_json=as_json, quiet=quiet)

@@ -11,6 +11,8 @@ from beampipe.cli.options import (
     max_failed_option,
     one_or_many,
     parse_params,
+    place_options,
+    placed_client,
     processor_options,
     quiet_option,
     workers_option,
@@ -21,13 +23,7 @@ from beampipe.cli.run_output import finish_run
 @click.command("run")
 @processor_options
 @workers_option
-@click.option(
-    "--on",
-    "site",
-    metavar="SITE",
-    help="Where workers run, see `beampipe site list` [default: this machine]. Without --workers "
-    "as many as there is work for, 100 at most.",
-)
+@place_options
 @click.option(
     "--on-error",
     type=click.Choice(["stop", "skip"]),
@@ -78,6 +74,8 @@ def command(
     as_json: bool,
     quiet: bool,
     site: str | None,
+    cluster: str | None,
+    workers: int | None,
     **options: Any,
 ) -> None:
     """Run PROCESSOR over FILESET, every event once.
@@ -96,10 +94,12 @@ def command(
     def go() -> Any:
         from beampipe.runs.early import early_workers
 
-        if site is not None:
-            return _run_at(site, processor, fileset, params=params, quiet=quiet, **options)
         # Workers get ready while this process imports what it needs itself.
-        with early_workers(options["workers"]):
+        is_elsewhere = site is not None or cluster is not None
+        with (
+            early_workers(0 if is_elsewhere else workers),
+            placed_client(site, cluster, workers) as client,
+        ):
             from beampipe.runs.run import run
 
             return run(
@@ -107,31 +107,9 @@ def command(
                 one_or_many(fileset),
                 params=parse_params(params),
                 progress=not quiet,
+                client=client,
+                workers=None if client else workers,
                 **options,
             )
 
     finish_run(go, as_json=as_json, quiet=quiet)
-
-
-def _run_at(
-    site: str,
-    processor: str,
-    fileset: tuple[str, ...],
-    *,
-    params: tuple[str, ...],
-    quiet: bool,
-    **options: Any,
-) -> Any:
-    """Run on workers at a site, which go with the run."""
-    from beampipe.runs.at_site import client_at
-    from beampipe.runs.run import run
-
-    with client_at(site, options.pop("workers")) as client:
-        return run(
-            processor,
-            one_or_many(fileset),
-            params=parse_params(params),
-            progress=not quiet,
-            client=client,
-            **options,
-        )

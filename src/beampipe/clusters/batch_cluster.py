@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 import math
-import time
-from collections import Counter
-from collections.abc import Coroutine, Generator
-from typing import Any
+from collections.abc import Callable, Generator
+from typing import Any, NamedTuple
 
 from distributed import Scheduler
 from distributed.core import Status, rpc
@@ -17,47 +14,50 @@ from distributed.deploy import Cluster
 from distributed.exceptions import WorkerStartTimeoutError
 from distributed.security import Security
 from distributed.utils import Log
+from tornado.ioloop import PeriodicCallback
 
-from beampipe.batch.model import JobEnd, JobState, preview
-from beampipe.clusters.batch_queue import BatchQueue
+from beampipe.batch.model import JobDescription, preview
+from beampipe.clusters.batch_queue import BatchQueue, end_jobs
 from beampipe.clusters.cluster_folder import find_folder, make_tag
 from beampipe.clusters.demand import Demand
-from beampipe.clusters.fleet import (
-    Action,
-    Cancel,
-    Explain,
-    Fleet,
-    GiveUp,
-    Job,
-    Phase,
-    Policy,
-    Retire,
-    Seen,
-    Submit,
-    WorkerView,
-)
+from beampipe.clusters.fleet import Job, Phase
+from beampipe.clusters.fleet_keeper import FleetKeeper
+from beampipe.clusters.job_leases import JobLease
 from beampipe.clusters.leaving import close_with_process, forget
-from beampipe.clusters.reconciler import decide
 from beampipe.clusters.scheduler_start import find_contact, start_scheduler
 from beampipe.clusters.site import Site
 from beampipe.clusters.worker_job import describe_job, find_dialect
-from beampipe.clusters.worker_start import job_of_worker
-from beampipe.errors import BatchError, JobsFailError
+from beampipe.errors import JobsFailError
 
 logger = logging.getLogger(__name__)
 
-_STEP_S = 1.0
-_FIRST_LOOK_S = 2.0
-_WAIT_FOR_END_S = 10.0
-_RETIRE_S = 300.0
-_ALIVE = {JobState.PENDING, JobState.HELD, JobState.RUNNING, JobState.ENDING}
+_BEAT_MS = 60_000
+_MANY = 10_000
+
+
+class Predecessor(NamedTuple):
+    """A cluster whose process is gone, and whose jobs may still be there.
+
+    Attributes
+    ----------
+    tag : str
+        Which its jobs carry.
+    address : str
+        Of its scheduler: its workers try to come back to it for a while.
+    security : Security
+        With its keys.
+    """
+
+    tag: str
+    address: str
+    security: Security
 
 
 class BatchCluster(Cluster):
     """Workers from a batch system, replaced when they die.
 
     It is used as any of Dask's clusters. Every second, what is asked for, what the queue says and
-    which workers there are is held against each other (`beampipe.clusters.reconciler`).
+    which workers there are is held against each other (`beampipe.clusters.fleet_keeper`).
 
     Parameters
     ----------
@@ -69,6 +69,8 @@ class BatchCluster(Cluster):
         Whether it is used from a running event loop.
     quiet : bool, default True
         Whether nothing is printed.
+    predecessor : Predecessor, optional
+        Whose place it takes: its jobs are kept, if their workers find this scheduler.
     """
 
     def __init__(
@@ -78,33 +80,19 @@ class BatchCluster(Cluster):
         name: str | None = None,
         asynchronous: bool = False,
         quiet: bool = True,
-        loop: Any = None,
+        predecessor: Predecessor | None = None,
     ) -> None:
         self.site = site
         self._dialect = find_dialect(site)
-        self._policy = Policy(
-            array_size=min(site.array_size, self._dialect.largest_array),
-            max_jobs=site.max_jobs,
-            submit_every_s=site.submit_every,
-            start_timeout_s=site.start_timeout,
-        )
-        self.tag = make_tag(name or site.name)
+        self._predecessor = predecessor
+        self.tag = predecessor.tag if predecessor else make_tag(name or site.name)
         self.folder = find_folder(site, self.tag)
-        self.security = Security.temporary() if site.tls else Security()
+        self.security = predecessor.security if predecessor else _make_security(site)
         self.scheduler: Scheduler | None = None
-        self.failure: JobsFailError | None = None
         self._queue: BatchQueue | None = None
-        self._fleet = Fleet()
-        self._wanted = 0
-        self._demand: Demand | None = None
-        self._news: dict[str, Any] = _no_news()
-        self._last_status: dict[str, JobEnd | None] = {}
-        self._looked_at = -math.inf
-        self._under_way: set[asyncio.Task[None]] = set()
-        self._reconciling: asyncio.Task[None] | None = None
-        self._wake: asyncio.Event | None = None
-        self._is_leaving = False
-        super().__init__(asynchronous=asynchronous, loop=loop, name=name or self.tag, quiet=quiet)  # type: ignore[no-untyped-call]
+        self._keeper: FleetKeeper | None = None
+        self._asked: Callable[[FleetKeeper], None] | None = None
+        super().__init__(asynchronous=asynchronous, name=name or self.tag, quiet=quiet)  # type: ignore[no-untyped-call]
         if not self.called_from_running_loop:
             self._loop_runner.start()
             try:
@@ -132,17 +120,43 @@ class BatchCluster(Cluster):
 
     async def _start(self) -> None:
         self.folder.make()
-        self.scheduler = await start_scheduler(self.site, self.security if self.site.tls else None)
+        self.scheduler = await start_scheduler(
+            self.site,
+            self.security if self.site.tls else None,
+            first=self._predecessor.address if self._predecessor else "",
+        )
         if self.site.tls:
             self.folder.write_keys(self.security)
         self._queue = BatchQueue(self._dialect, self._describe_job(), self.folder.script)
         self._queue.check_commands()
+        lease = JobLease.of_this_process(
+            tag=self.tag, name=self.name, site=self.site.name, system=self.site.batch_system
+        )
+        lease.write()  # before there is any job
+        self.periodic_callbacks["lease"] = PeriodicCallback(lease.beat, _BEAT_MS)
         self.scheduler_comm = rpc(
             self.scheduler.address, connection_args=self.security.get_connection_args("client")
         )
         await super()._start()  # type: ignore[no-untyped-call]
-        self._wake = asyncio.Event()
-        self._reconciling = asyncio.ensure_future(self._reconcile())
+        self._keeper = FleetKeeper(
+            self.site, self._queue, self.scheduler, name=self.name, note=self._note
+        )
+        if self._predecessor is not None:
+            await self._take_over(self._predecessor, self._keeper)
+        if self._asked is not None:
+            self._asked(self._keeper)
+        self._keeper.start()
+
+    async def _take_over(self, predecessor: Predecessor, keeper: FleetKeeper) -> None:
+        """Keep the jobs of the one before, or end them where their workers will not come back."""
+        if self.contact == predecessor.address:
+            count = await keeper.adopt()
+            self._note(f"took over {count} jobs")
+        else:
+            self._note(
+                f"'{predecessor.address}' cannot be had again: the jobs there were are ended"
+            )
+            await end_jobs(self._dialect, self.tag)
 
     def close(self, timeout: float | None = None) -> Any:
         """End all jobs, then the scheduler."""
@@ -151,23 +165,18 @@ class BatchCluster(Cluster):
             self._loop_runner.stop()
         return closing
 
-    def _describe_job(self) -> Any:
-        address = find_contact(self.site, self.scheduler)
+    def _describe_job(self) -> JobDescription:
         return describe_job(
-            self.site, tag=self.tag, folder=self.folder, scheduler=address, name=self.name
+            self.site, tag=self.tag, folder=self.folder, scheduler=self.contact, name=self.name
         )
 
     async def _close(self) -> None:
         if self.status in {Status.closed, Status.closing}:
             return
-        self._is_leaving = True
-        if self._reconciling is not None and self._wake is not None:
-            # Not by `cancel`, which asyncio may lose when the clock has just been woken.
-            self._wake.set()
-            await self._reconciling
+        is_over = True
         try:
-            if self._queue is not None:
-                await self._end_jobs(self._queue)
+            if self._keeper is not None:
+                is_over = await self._keeper.stop()
         finally:
             self.folder.remove_keys()
             await super()._close()  # type: ignore[no-untyped-call]
@@ -175,30 +184,9 @@ class BatchCluster(Cluster):
                 await self.scheduler.close()
             if self.failure is None and not any(job.phase is Phase.LOST for job in self.jobs()):
                 self.folder.remove()
+            if is_over:
+                JobLease.remove(self.tag)
             forget(self)
-
-    async def _end_jobs(self, queue: BatchQueue) -> None:
-        """End all jobs of this cluster: those that are known, and what the queue has besides."""
-        submitting = [task for task in self._under_way if task.get_name() == "submit"]
-        if submitting:  # else their jobs would come after us
-            await asyncio.wait(submitting, timeout=_WAIT_FOR_END_S)
-        for task in self._under_way:
-            task.cancel()
-        known = {*self._fleet.jobs, *self._fleet.unexplained, *self._news["submitted"]}
-        was_used = self._fleet.submitted_at > -math.inf
-        if known:
-            await queue.cancel(tuple(known))
-        give_up = time.monotonic() + _WAIT_FOR_END_S
-        while was_used and time.monotonic() < give_up:
-            with contextlib.suppress(BatchError):
-                found = await queue.look()
-                left = tuple(each for each in found if found[each].state in _ALIVE)
-                if not left:
-                    return
-                strays = tuple(each for each in left if each not in known)
-                await queue.cancel(strays)
-                known |= set(strays)
-            await asyncio.sleep(0.3)
 
     # -- what people ask for --------------------------------------------------------------------
 
@@ -221,9 +209,7 @@ class BatchCluster(Cluster):
         count = jobs if jobs is not None else self._jobs_for(n or 0)
         if count < 0:
             raise ValueError(f"there cannot be {count} jobs")
-        self._demand = None
-        self._wanted = count
-        self._nudge()
+        self._tell(lambda keeper: keeper.ask(count))
 
     def adapt(  # type: ignore[override]
         self, minimum: int = 0, maximum: float = 100, *, patience_s: float = 30.0, **_others: Any
@@ -238,21 +224,33 @@ class BatchCluster(Cluster):
             How long there must be less work until workers are taken away [s].
         """
         self._raise_failure()
-        most = maximum if math.isfinite(maximum) else self._policy.max_jobs or 10_000
-        self._demand = Demand(
+        most = maximum if math.isfinite(maximum) else self.site.max_jobs or _MANY
+        demand = Demand(
             minimum=self._jobs_for(minimum),
             maximum=self._jobs_for(int(most)),
             patience_s=patience_s,
-            wanted=self._wanted,
         )
-        self._adaptive = Adapting(self)
-        self._nudge()
+        self._tell(lambda keeper: keeper.follow(demand))
+        self._adaptive = Adapting(self._tell)
         return self._adaptive
+
+    @property
+    def contact(self) -> str:
+        """The address by which workers call the scheduler."""
+        return "" if self.scheduler is None else find_contact(self.site, self.scheduler)
+
+    @property
+    def failure(self) -> JobsFailError | None:
+        """Why there are no more jobs: they fail early, again and again."""
+        return None if self._keeper is None else self._keeper.failure
 
     def jobs(self) -> list[Job]:
         """All jobs, also those that are over, with their phases and reasons."""
-        fleet = self._fleet
-        return [*fleet.ended, *fleet.unexplained.values(), *fleet.jobs.values()]
+        return [] if self._keeper is None else self._keeper.jobs()
+
+    def job_tail(self, job_id: str) -> str:
+        """The end of what a job wrote."""
+        return "" if self._queue is None else self._queue.tail(job_id)
 
     def job_script(self) -> str:
         """Exactly what is submitted for one job."""
@@ -275,7 +273,7 @@ class BatchCluster(Cluster):
                 await asyncio.wait([waited], timeout=0.2)
             await waited
         except WorkerStartTimeoutError as error:
-            error.add_note(self._describe_phases())
+            error.add_note(self.describe_jobs())
             raise
         finally:
             waited.cancel()
@@ -283,26 +281,20 @@ class BatchCluster(Cluster):
     async def _get_logs(self, **which: Any) -> Any:  # type: ignore[override]
         """Dask's logs, and the end of what each job wrote."""
         logs = await super()._get_logs(**which)  # type: ignore[no-untyped-call]
-        workers = which.get("workers", True)
-        if workers and self._queue is not None:
+        if which.get("workers", True):
             for job in self.jobs():
-                if text := self._queue.tail(job.job_id):
+                if text := self.job_tail(job.job_id):
                     logs[f"job {job.job_id} ({job.phase})"] = Log(text)
         return logs
 
+    def describe_jobs(self) -> str:
+        """In one line: how many jobs are asked for, and where those that there are stand."""
+        return "" if self._keeper is None else self._keeper.describe()
+
     def _scaling_status(self) -> str:
         """For the widget."""
-        mode = "Adaptive" if self._demand else "Manual"
-        return f"<p>Scaling mode: {mode}; {self._describe_phases()}</p>"
-
-    def _describe_phases(self) -> str:
-        fleet = self._fleet
-        counts = Counter(str(job.phase) for job in fleet.jobs.values())
-        words = [f"{count} {phase}" for phase, count in sorted(counts.items())]
-        reasons = {job.reason for job in fleet.jobs.values() if job.phase is Phase.PENDING}
-        reasons.discard("")
-        waiting = f" (waiting for: {'; '.join(sorted(reasons)[:3])})" if reasons else ""
-        return f"jobs asked for: {self._wanted}; {', '.join(words) or 'none'}{waiting}"
+        mode = "Adaptive" if self._keeper is not None and self._keeper.is_adaptive else "Manual"
+        return f"<p>Scaling mode: {mode}; {self.describe_jobs()}</p>"
 
     def _jobs_for(self, workers: int) -> int:
         return math.ceil(workers / self.site.processes_per_job)
@@ -311,150 +303,12 @@ class BatchCluster(Cluster):
         if self.failure is not None:
             raise self.failure
 
-    def _nudge(self) -> None:
-        if self._wake is not None and self.loop is not None:
-            self.loop.add_callback(self._wake.set)
-
-    # -- reconciling ----------------------------------------------------------------------------
-
-    async def _reconcile(self) -> None:
-        while self.failure is None and not self._is_leaving:
-            try:
-                self._step()
-            except Exception:  # one step that fails must not leave the jobs to themselves
-                logger.exception("a step of cluster %s failed", self.name)
-            if self._wake is not None and not self._is_leaving:
-                self._wake.clear()
-                with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(self._wake.wait(), _STEP_S)
-
-    def _step(self) -> None:
-        now = time.time()
-        if self._demand is not None and self.scheduler is not None:
-            needed = self._jobs_for(int(self.scheduler.adaptive_target()))
-            self._demand = self._demand.follow(needed, now)
-            self._wanted = self._demand.wanted
-        news, self._news = self._news, _no_news()
-        seen = Seen(
-            now=now, workers=self._view_workers(), **{k: _frozen(v) for k, v in news.items()}
-        )
-        self._fleet, actions = decide(self._fleet, self._wanted, seen, self._policy)
-        for action in actions:
-            self._act(action)
-        self._look_if_due(now)
-
-    def _view_workers(self) -> dict[str, WorkerView]:
-        states = {} if self.scheduler is None else self.scheduler.workers
-        return {
-            address: WorkerView(job_of_worker(state.name), len(state.processing), state.nbytes)
-            for address, state in states.items()
-        }
-
-    def _look_if_due(self, now: float) -> None:
-        is_idle = not (self._fleet.jobs or self._fleet.submitting)
-        pause_s = min(self.site.look_every, max(_FIRST_LOOK_S, now - self._fleet.submitted_at))
-        if is_idle or now - self._looked_at < pause_s or self._is_under_way("look"):
-            return
-        self._looked_at = now
-        self._begin("look", self._look())
-
-    def _act(self, action: Action) -> None:
-        queue = self._queue
-        assert queue is not None  # noqa: S101 (for mypy: actions come after the start)
-        match action:
-            case Submit(count):
-                self._begin("submit", self._submit(queue, count))
-            case Cancel(job_ids):
-                self._begin("cancel", queue.cancel(job_ids))
-            case Retire(job_ids, addresses):
-                self._begin("retire", self._retire(job_ids, addresses))
-            case Explain(job_ids):
-                self._begin("explain", self._explain(queue, job_ids))
-            case GiveUp():
-                self._give_up(action)
-
-    def _begin(self, name: str, work: Coroutine[Any, Any, None]) -> None:
-        task = asyncio.ensure_future(work)
-        task.set_name(name)
-        self._under_way.add(task)
-        task.add_done_callback(self._ended)
-
-    def _ended(self, task: asyncio.Task[None]) -> None:
-        self._under_way.discard(task)
-        if not task.cancelled() and (error := task.exception()) is not None:
-            logger.error("cluster %s: %s failed", self.name, task.get_name(), exc_info=error)
-        if self._wake is not None:
-            self._wake.set()
-
-    def _is_under_way(self, name: str) -> bool:
-        return any(task.get_name() == name for task in self._under_way)
-
-    async def _submit(self, queue: BatchQueue, count: int) -> None:
-        try:
-            ids = await queue.submit(count)
-        except (BatchError, OSError) as error:
-            why = getattr(error, "why", "") or str(error)
-            self._note(f"{count} jobs were not submitted: {why}")
-            self._news["refused"].append((count, why))
+    def _tell(self, ask: Callable[[FleetKeeper], None]) -> None:
+        """Ask the keeper, at once or as soon as there is one."""
+        if self._keeper is None:
+            self._asked = ask
         else:
-            self._note(f"submitted {count} jobs: {ids[0]} to {ids[-1]}")
-            self._news["submitted"].extend(ids)
-
-    async def _look(self) -> None:
-        queue = self._queue
-        assert queue is not None  # noqa: S101 (for mypy)
-        try:
-            found = await queue.look()
-        except BatchError as error:
-            self._note(f"{error.message} {error.why}")
-            return
-        self._last_status = {job_id: status.end for job_id, status in found.items()}
-        self._news["queue"] = found
-
-    async def _retire(self, job_ids: tuple[str, ...], addresses: tuple[str, ...]) -> None:
-        scheduler = self.scheduler
-        assert scheduler is not None  # noqa: S101 (for mypy)
-        gone: Any = {}
-        try:
-            work = scheduler.retire_workers(list(addresses), close_workers=True, remove=True)
-            gone = await asyncio.wait_for(work, _RETIRE_S)
-        finally:
-            left = {address for address in addresses if address not in gone}
-            kept = {
-                job_of_worker(scheduler.workers[address].name)
-                for address in left
-                if address in scheduler.workers
-            }
-            self._news["kept"].extend(job_id for job_id in job_ids if job_id in kept)
-
-    async def _explain(self, queue: BatchQueue, job_ids: tuple[str, ...]) -> None:
-        ends = {job_id: self._last_status.get(job_id) for job_id in job_ids}
-        reports = await queue.explain(ends)
-        for job_id, report in reports.items():
-            self._note(f"job {job_id} ended: {report.end.words or report.end.cause}")
-        self._news["reports"].update(reports)
-
-    def _give_up(self, action: GiveUp) -> None:
-        failure = action.failure
-        tail = f"; the job wrote:\n{failure.tail}" if failure.tail else ""
-        self.failure = JobsFailError(
-            f"No worker of cluster '{self.name}' works: {action.count} times in a row the same "
-            "happened to its jobs.",
-            why=f"{failure.words}{tail}",
-            fix=f"see `beampipe cluster preview --on {self.site.name}`, and what jobs wrote in "
-            f"'{self.folder.logs}'",
-            log_folder=str(self.folder.logs),
-        )
-        self._note(str(self.failure))
-        self._wanted = 0
-        self._begin("give up", self._let_go())
-
-    async def _let_go(self) -> None:
-        """End what is left; without a scheduler, whoever waits for results hears of it."""
-        if self._queue is not None:
-            await self._queue.cancel(tuple(self._fleet.jobs))
-        if self.scheduler is not None and not self.scheduler.workers:
-            await self.scheduler.close()
+            ask(self._keeper)
 
     def _note(self, text: str) -> None:
         logger.info("cluster %s: %s", self.name, text)
@@ -464,17 +318,13 @@ class BatchCluster(Cluster):
 class Adapting:
     """What `adapt` gives back: it can be stopped."""
 
-    def __init__(self, cluster: BatchCluster) -> None:
-        self._cluster = cluster
+    def __init__(self, tell: Callable[[Callable[[FleetKeeper], None]], None]) -> None:
+        self._tell = tell
 
     def stop(self) -> None:
         """Keep the jobs that there are, and ask for no other number."""
-        self._cluster._demand = None  # noqa: SLF001 (a part of that class)
+        self._tell(FleetKeeper.stay)
 
 
-def _no_news() -> dict[str, Any]:
-    return {"queue": None, "submitted": [], "refused": [], "reports": {}, "kept": []}
-
-
-def _frozen(value: Any) -> Any:
-    return tuple(value) if isinstance(value, list) else value
+def _make_security(site: Site) -> Security:
+    return Security.temporary() if site.tls else Security()

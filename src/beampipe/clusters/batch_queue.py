@@ -7,19 +7,30 @@ import contextlib
 import os
 import shutil
 import time
+from collections.abc import Collection
 from dataclasses import dataclass
 from getpass import getuser
 from pathlib import Path
 
-from beampipe.batch.model import Answer, Command, Dialect, JobDescription, JobEnd, JobStatus
-from beampipe.clusters.cluster_folder import write_private
+from beampipe.batch.model import (
+    Answer,
+    Command,
+    Dialect,
+    JobDescription,
+    JobEnd,
+    JobState,
+    JobStatus,
+)
 from beampipe.clusters.fleet import Report
 from beampipe.clusters.worker_job import with_count
 from beampipe.errors import BatchError, BatchOutputError, ClusterStartError
+from beampipe.private_files import PRIVATE_PROGRAM, write_private
 
 _TAIL_BYTES = 4000
 _TAIL_LINES = 15
-_PROGRAM_MODE = 0o700
+_WAIT_FOR_END_S, _LOOK_AGAIN_S = 10.0, 0.3
+ALIVE = {JobState.PENDING, JobState.HELD, JobState.RUNNING, JobState.ENDING}
+"""What jobs may be at that are still in the queue."""
 
 
 async def run_command(command: Command) -> Answer:
@@ -63,6 +74,57 @@ async def run_command(command: Command) -> Answer:
     )
 
 
+async def look_into(dialect: Dialect, tag: str = "") -> dict[str, JobStatus]:
+    """What a queue says of all jobs of a cluster, or (without `tag`) of all of the user's.
+
+    Raises
+    ------
+    BatchError
+        It gives no answer, or none that can be understood.
+    """
+    answer = await run_command(dialect.status(user=getuser(), tag=tag))
+    if answer.exit_code:
+        raise BatchOutputError(
+            f"{dialect.name} does not say what is in its queue.",
+            why=(answer.stderr or answer.stdout).strip()[-500:],
+            fix="it is asked again",
+        )
+    # Not every queue can be asked for our jobs alone; those of others are none of ours.
+    return dialect.read_status(answer.stdout, time.time(), tag)
+
+
+async def cancel_jobs(dialect: Dialect, job_ids: tuple[str, ...]) -> None:
+    """End jobs; those that are over are no error."""
+    for command in dialect.cancel(job_ids):
+        with contextlib.suppress(BatchError):
+            await run_command(command)
+
+
+async def end_jobs(dialect: Dialect, tag: str, known: Collection[str] = ()) -> bool:
+    """End all jobs of a cluster: those that are known, and what the queue has besides.
+
+    Returns
+    -------
+    bool
+        Whether the queue has none left, as far as it answers.
+    """
+    told = set(known)
+    if told:
+        await cancel_jobs(dialect, tuple(told))
+    give_up = time.monotonic() + _WAIT_FOR_END_S
+    while time.monotonic() < give_up:
+        with contextlib.suppress(BatchError):
+            found = await look_into(dialect, tag)
+            left = {job_id for job_id, status in found.items() if status.state in ALIVE}
+            if not left:
+                return True
+            if strays := left - told:
+                await cancel_jobs(dialect, tuple(strays))
+            told |= strays
+        await asyncio.sleep(_LOOK_AGAIN_S)
+    return False
+
+
 @dataclass(slots=True)
 class BatchQueue:
     """The jobs of one cluster in the queue of a batch system."""
@@ -96,7 +158,7 @@ class BatchQueue:
             The system does not take them, or gives no answer.
         """
         job = with_count(self.job, count)
-        write_private(self.script, self.dialect.submit_text(job), _PROGRAM_MODE)
+        write_private(self.script, self.dialect.submit_text(job), PRIVATE_PROGRAM)
         answer = await run_command(self.dialect.submit(job, self.script))
         return self.dialect.read_submitted(
             answer.stdout, count, stderr=answer.stderr, exit_code=answer.exit_code
@@ -110,21 +172,11 @@ class BatchQueue:
         BatchError
             It gives no answer, or none that can be understood.
         """
-        answer = await run_command(self.dialect.status(user=getuser(), tag=self.job.tag))
-        if answer.exit_code:
-            raise BatchOutputError(
-                f"{self.dialect.name} does not say what is in its queue.",
-                why=(answer.stderr or answer.stdout).strip()[-500:],
-                fix="it is asked again",
-            )
-        # Not every queue can be asked for our jobs alone; those of others are none of ours.
-        return self.dialect.read_status(answer.stdout, time.time(), self.job.tag)
+        return await look_into(self.dialect, self.job.tag)
 
     async def cancel(self, job_ids: tuple[str, ...]) -> None:
         """End jobs; those that are over are no error."""
-        for command in self.dialect.cancel(job_ids):
-            with contextlib.suppress(BatchError):
-                await run_command(command)
+        await cancel_jobs(self.dialect, job_ids)
 
     async def explain(self, ends: dict[str, JobEnd | None]) -> dict[str, Report]:
         """Find out how jobs ended: from the accounting, else what the queue said last."""

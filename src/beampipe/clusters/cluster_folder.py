@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING
 
 from beampipe.clusters.site import Site
 from beampipe.errors import ClusterStartError
+from beampipe.private_files import make_private_folder, write_private
 
 if TYPE_CHECKING:
     from distributed.security import Security
 
-_PRIVATE_FOLDER, _PRIVATE_FILE = 0o700, 0o600
 CERTIFICATE, KEY = "certificate.pem", "key.pem"
 
 
@@ -46,7 +46,7 @@ class ClusterFolder:
         return self.path / KEY
 
     def make(self) -> None:
-        """Make the folder.
+        """Make the folder, or use the one that a process before this one has left.
 
         Raises
         ------
@@ -54,8 +54,8 @@ class ClusterFolder:
             ``cluster-start``
         """
         try:
-            self.path.mkdir(parents=True, mode=_PRIVATE_FOLDER)
-            self.logs.mkdir(mode=_PRIVATE_FOLDER)
+            make_private_folder(self.path)
+            make_private_folder(self.logs)
         except OSError as error:
             raise ClusterStartError(
                 f"The folder of the cluster, '{self.path}', cannot be made.",
@@ -79,14 +79,6 @@ class ClusterFolder:
         shutil.rmtree(self.path, ignore_errors=True)
 
 
-def write_private(path: Path, text: str, mode: int = _PRIVATE_FILE) -> None:
-    """Write a file that was never open to others."""
-    path.unlink(missing_ok=True)
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
-    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-        file.write(text)
-
-
 def make_tag(name: str) -> str:
     """A cluster's tag: its name, and what tells it from the last one of that name."""
     plain = "".join(sign if sign.isascii() and sign.isalnum() else "-" for sign in name)[:40]
@@ -95,6 +87,31 @@ def make_tag(name: str) -> str:
 
 def find_folder(site: Site, tag: str) -> ClusterFolder:
     """Where a cluster's folder is to be."""
-    state = Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state")
-    root = Path(site.work_folder).expanduser() if site.work_folder else state / "beampipe/clusters"
+    root = Path(site.work_folder).expanduser() if site.work_folder else find_state("clusters")
     return ClusterFolder(root / tag)
+
+
+def find_state(what: str) -> Path:
+    """Where the user's state of one kind is kept."""
+    state = Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state")
+    return state / "beampipe" / what
+
+
+def read_keys(folder: Path) -> Security:
+    """Read what `write_keys` has written.
+
+    Raises
+    ------
+    OSError
+        It is not there.
+    """
+    from distributed.security import Security
+
+    certificate = (folder / CERTIFICATE).read_text(encoding="ascii")
+    key = (folder / KEY).read_text(encoding="ascii")
+    roles = {
+        f"tls_{role}_{what}": text
+        for role in ("scheduler", "worker", "client")
+        for what, text in (("cert", certificate), ("key", key))
+    }
+    return Security(tls_ca_file=certificate, require_encryption=True, **roles)

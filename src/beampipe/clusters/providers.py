@@ -14,6 +14,8 @@ from beampipe.errors import ProviderError
 if TYPE_CHECKING:
     from distributed.deploy import Cluster
 
+    from beampipe.clusters.batch_cluster import Predecessor
+
 ENTRY_POINTS: Final = "beampipe.providers"
 
 
@@ -26,8 +28,15 @@ class Provider(Protocol):
     def preview(self, site: Site) -> str:
         """What would be started, without starting anything."""
 
-    def open(self, site: Site, *, name: str | None, asynchronous: bool) -> Cluster:
-        """Start a cluster without workers."""
+    def open(
+        self,
+        site: Site,
+        *,
+        name: str | None,
+        asynchronous: bool,
+        predecessor: Predecessor | None = None,
+    ) -> Cluster:
+        """Start a cluster without workers, or with the jobs of one whose process died."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +51,14 @@ class LocalProvider:
         """What would be started."""
         return f"# {self.describe(site)}; nothing is submitted\n"
 
-    def open(self, site: Site, *, name: str | None, asynchronous: bool) -> Cluster:
+    def open(
+        self,
+        site: Site,
+        *,
+        name: str | None,
+        asynchronous: bool,
+        predecessor: Predecessor | None = None,  # noqa: ARG002 (its workers died with it)
+    ) -> Cluster:
         """Start Dask's own local cluster; nobody gets in without the keys in its memory."""
         from distributed import LocalCluster
         from distributed.security import Security
@@ -81,11 +97,18 @@ class BatchProvider:
         job = describe_job(site, tag=tag, folder=folder, scheduler=address, name=site.name)
         return preview(find_dialect(site), job, folder.script)
 
-    def open(self, site: Site, *, name: str | None, asynchronous: bool) -> Cluster:
+    def open(
+        self,
+        site: Site,
+        *,
+        name: str | None,
+        asynchronous: bool,
+        predecessor: Predecessor | None = None,
+    ) -> Cluster:
         """Start a scheduler here, and what submits jobs for it."""
         from beampipe.clusters.batch_cluster import BatchCluster
 
-        return BatchCluster(site, name=name, asynchronous=asynchronous)
+        return BatchCluster(site, name=name, asynchronous=asynchronous, predecessor=predecessor)
 
 
 PROVIDERS: Final[Mapping[str, Callable[[], Provider]]] = MappingProxyType(

@@ -21,8 +21,15 @@ _SETTINGS = {
 }
 
 
-async def start_scheduler(site: Site, security: Security | None) -> Scheduler:
+async def start_scheduler(site: Site, security: Security | None, *, first: str = "") -> Scheduler:
     """Start a scheduler.
+
+    Parameters
+    ----------
+    site : Site
+    security : Security or None
+    first : str
+        An address whose port is tried before all others.
 
     Raises
     ------
@@ -30,7 +37,9 @@ async def start_scheduler(site: Site, security: Security | None) -> Scheduler:
         ``cluster-start``: no port of the range is free, or the interface does not exist.
     """
     why = "all ports of the range are taken"
-    for port in _candidates(site.scheduler_ports):
+    old = first.rpartition(":")[2]
+    preferred = [int(old)] if old.isdecimal() and _is_free(int(old)) else []
+    for port in [*preferred, *_candidates(site.scheduler_ports)]:
         try:
             scheduler = _make_scheduler(site, port, security)
         except ValueError as error:  # the interface is not there

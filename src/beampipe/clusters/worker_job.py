@@ -85,7 +85,7 @@ def _signal_ahead(site: Site) -> int | None:
 
 
 def _command(site: Site, folder: ClusterFolder, scheduler: str) -> tuple[str, ...]:
-    start = [*_python(site), "-m", "beampipe.clusters.worker_start"]
+    start = [*python_of(site), "-m", "beampipe.clusters.worker_start"]
     if site.walltime is not None:
         start += ["--walltime", f"{site.walltime:.0f}", "--stagger", f"{site.lifetime_stagger:.0f}"]
     worker = [
@@ -113,7 +113,7 @@ def _ports(option: str, ports: Ports) -> list[str]:
     return [option, str(first) if first == last else f"{first}:{last}"]
 
 
-def _python(site: Site) -> list[str]:
+def python_of(site: Site) -> list[str]:
     """How the Python of the workers is started."""
     container = ["apptainer", "exec", site.apptainer] if site.apptainer else []
     if site.venv:

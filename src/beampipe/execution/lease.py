@@ -7,9 +7,6 @@ run away from another that lives.
 from __future__ import annotations
 
 import contextlib
-import functools
-import os
-import socket
 import time
 import weakref
 from collections.abc import Mapping
@@ -17,50 +14,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import psutil
-
 from beampipe.errors import RunHeldError, RunStorageError
 from beampipe.execution.run_directory import RunDirectory
 from beampipe.execution.storage import load_sealed, write_json
+from beampipe.process_identity import is_alive, is_known_here, is_this_process, who_am_i
 
 LEASE_S = 60.0
 _HEARTBEAT_S = 10.0
 _WRITING_S = 2.0
-# Clocks are set now and then, and the time when a process began moves with them.
-_SAME_BEGIN_S = 60.0
-_BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
-_PROCESSES = Path("/proc/self/ns/pid")
-
-
-def who_am_i() -> dict[str, Any]:
-    """Host and process, as claims and leases name them.
-
-    Process numbers are used again, so the time when the process began belongs to its name:
-    for people, and in ticks since the kernel's start, which no setting of clocks moves. A number
-    means something only in the `kernel` (boot, and container) that gave it.
-    """
-    pid = os.getpid()
-    me = {"host": socket.gethostname(), "pid": pid, "begun": psutil.Process().create_time()}
-    kernel, ticks = _kernel(), _read_ticks(pid)
-    return {**me, "kernel": kernel, "ticks": ticks} if kernel and ticks else me
-
-
-@functools.cache
-def _kernel() -> str:
-    """What process numbers belong to: a boot of a machine, and a container on it."""
-    try:
-        return f"{_BOOT_ID.read_text().strip()} {_PROCESSES.readlink()}"
-    except OSError:  # not a Linux
-        return ""
-
-
-def _read_ticks(pid: int) -> int | None:
-    """When a process began, in clock ticks since the kernel's start."""
-    try:
-        text = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
-        return int(text.rpartition(")")[2].split()[19])
-    except (OSError, ValueError, IndexError):
-        return None
 
 
 @dataclass(slots=True, weakref_slot=True)
@@ -108,7 +69,7 @@ def check_lease(directory: RunDirectory, driver: str) -> None:
     if lease.get("driver") != driver and is_held(directory):
         age_s = time.time() - _number(lease.get("time"))
         why = f"it was last heard of {age_s:.0f} s ago"
-        if not _is_process_known(lease):
+        if not is_known_here(lease):
             why += f"; from here one cannot see whether it lives, so {LEASE_S:.0f} s are waited"
         raise held_by(directory.lease_file, why)
 
@@ -118,37 +79,17 @@ def is_held(directory: RunDirectory) -> bool:
     lease = read_object(directory.lease_file)
     if not lease:
         return False
-    if _is_process_known(lease):
-        return _is_alive(lease)
+    if is_known_here(lease):
+        return _is_driver_alive(lease)
     # A clock that goes wrong by more than that must not lock a run up for ever.
     return abs(time.time() - _number(lease.get("time"))) <= LEASE_S
 
 
-def _is_process_known(lease: Mapping[str, Any]) -> bool:
-    """Whether its process number means something here: same host, and not another container."""
-    kernel = lease.get("kernel")
-    is_host = lease.get("host") == socket.gethostname()
-    return is_host and (not kernel or kernel == _kernel())
-
-
-def _is_alive(lease: Mapping[str, Any]) -> bool:
-    """Whether the process lives, and is not another one that was given its number."""
-    try:
-        process = psutil.Process(int(_number(lease.get("pid", -1))))
-        begun = process.create_time()
-        is_ended = process.status() == psutil.STATUS_ZOMBIE
-    except psutil.AccessDenied:
-        return True
-    except (psutil.Error, ValueError, OverflowError):
-        return False
-    ticks = lease.get("ticks")
-    if isinstance(ticks, int):
-        is_same = _read_ticks(process.pid) == ticks
-    else:
-        is_same = abs(begun - _number(lease.get("begun", begun))) <= _SAME_BEGIN_S
-    if is_same and process.pid == os.getpid() and isinstance(ticks, int):
+def _is_driver_alive(lease: Mapping[str, Any]) -> bool:
+    """Whether the process lives; of this one's drivers it is known which are at work."""
+    if is_this_process(lease):
         return lease.get("driver") in _AT_WORK
-    return is_same and not is_ended
+    return is_alive(lease)
 
 
 def _number(value: Any) -> float:

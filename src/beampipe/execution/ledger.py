@@ -25,7 +25,7 @@ from beampipe.execution.claims import (
     read_claims,
     void_path,
 )
-from beampipe.execution.lease import Lease, check_lease, held_by, read_object, who_am_i
+from beampipe.execution.lease import Lease, check_lease, held_by, read_object
 from beampipe.execution.partials import Partial
 from beampipe.execution.run_directory import RunDirectory
 from beampipe.execution.segments import Segment, fill_segment, read_segment
@@ -40,6 +40,7 @@ from beampipe.execution.storage import (
     storage_errors,
     sync_directory,
 )
+from beampipe.process_identity import who_am_i
 
 _OVERTAKEN = "it claimed the next segment first"
 

@@ -1,4 +1,4 @@
-"""A client of workers at a site, for as long as one run lasts."""
+"""A client of workers at a site, for as long as one run lasts, or of a cluster that stays."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import contextlib
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from beampipe.clusters.connecting import connect
 from beampipe.clusters.opening import cluster
 from beampipe.errors import WorkersLostError
 
@@ -44,3 +45,25 @@ def client_at(site: str, n_workers: int | None) -> Iterator[Client]:
                 if failure is not None:
                     raise failure from error
                 raise
+
+
+@contextlib.contextmanager
+def client_of(name: str, n_workers: int | None) -> Iterator[Client]:
+    """Get workers of a named cluster, which stays.
+
+    Parameters
+    ----------
+    name : str
+        Its name.
+    n_workers : int or None
+        How many it is to have from now on; None leaves that as it is.
+
+    Raises
+    ------
+    ClusterUnknownError, ClusterGoneError
+        There is none, or it does not answer.
+    """
+    with connect(name) as workers, workers.get_client() as client:
+        if n_workers is not None:
+            workers.scale(n_workers)
+        yield client

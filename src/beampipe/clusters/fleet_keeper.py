@@ -1,0 +1,319 @@
+"""Keeps a cluster's jobs as the reconciler decides: looks, submits, retires, cancels, explains."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import math
+import time
+from collections import Counter
+from collections.abc import Callable, Coroutine
+from dataclasses import replace
+from typing import Any
+
+from distributed import Scheduler
+
+from beampipe.batch.model import JobEnd
+from beampipe.clusters.batch_queue import ALIVE, BatchQueue, end_jobs
+from beampipe.clusters.demand import Demand
+from beampipe.clusters.fleet import (
+    Action,
+    Cancel,
+    Explain,
+    Fleet,
+    GiveUp,
+    Job,
+    Phase,
+    Policy,
+    Retire,
+    Seen,
+    Submit,
+    WorkerView,
+)
+from beampipe.clusters.reconciler import decide
+from beampipe.clusters.site import Site
+from beampipe.clusters.worker_start import job_of_worker
+from beampipe.errors import BatchError, JobsFailError
+
+logger = logging.getLogger(__name__)
+
+_STEP_S = 1.0
+_FIRST_LOOK_S = 2.0
+_WAIT_FOR_END_S = 10.0
+_RETIRE_S = 300.0
+
+
+class FleetKeeper:
+    """The jobs of one cluster, from the first to the last.
+
+    Every second, what is asked for, what the queue says and which workers there are is held against
+    each other (`beampipe.clusters.reconciler`); all methods but `nudge` belong to the event loop.
+
+    Attributes
+    ----------
+    failure : JobsFailError or None
+        Why it has stopped: jobs fail early, again and again.
+    """
+
+    def __init__(
+        self,
+        site: Site,
+        queue: BatchQueue,
+        scheduler: Scheduler,
+        *,
+        name: str,
+        note: Callable[[str], None],
+    ) -> None:
+        self.failure: JobsFailError | None = None
+        self._site, self._queue, self._scheduler, self._name = site, queue, scheduler, name
+        self._note = note
+        self._policy = Policy(
+            array_size=min(site.array_size, queue.dialect.largest_array),
+            max_jobs=site.max_jobs,
+            submit_every_s=site.submit_every,
+            start_timeout_s=site.start_timeout,
+        )
+        self._fleet = Fleet()
+        self._wanted = 0
+        self._demand: Demand | None = None
+        self._news: dict[str, Any] = _no_news()
+        self._last_status: dict[str, JobEnd | None] = {}
+        self._looked_at = -math.inf
+        self._under_way: set[asyncio.Task[None]] = set()
+        self._wake = asyncio.Event()
+        self._loop = asyncio.get_running_loop()
+        self._is_leaving = False
+        self._keeping: asyncio.Task[None] | None = None
+
+    # -- begin and end --------------------------------------------------------------------------
+
+    def start(self) -> None:
+        """Begin to keep."""
+        self._keeping = asyncio.ensure_future(self._keep())
+
+    async def adopt(self) -> int:
+        """Take over the jobs that the queue has of this cluster; how many.
+
+        Raises
+        ------
+        BatchError
+            The queue gives no answer.
+        """
+        found = await self._queue.look()
+        alive = [job_id for job_id, status in found.items() if status.state in ALIVE]
+        self._news["submitted"].extend(alive)
+        self._news["queue"] = found
+        if alive:
+            self._fleet = Fleet(submitted_at=time.time())
+        return len(alive)
+
+    async def stop(self) -> bool:
+        """Keep no longer, and end all jobs: those that are known, and what the queue has besides.
+
+        Returns
+        -------
+        bool
+            Whether the queue has none left, as far as it answers.
+        """
+        self._is_leaving = True
+        if self._keeping is not None:
+            # Not by `cancel`, which asyncio may lose when the clock has just been woken.
+            self._wake.set()
+            await self._keeping
+        submitting = [task for task in self._under_way if task.get_name() == "submit"]
+        if submitting:  # else their jobs would come after us
+            await asyncio.wait(submitting, timeout=_WAIT_FOR_END_S)
+        for task in self._under_way:
+            task.cancel()
+        if self._fleet.submitted_at == -math.inf:
+            return True
+        known = {*self._fleet.jobs, *self._fleet.unexplained, *self._news["submitted"]}
+        return await end_jobs(self._queue.dialect, self._queue.job.tag, known)
+
+    # -- what is asked for ----------------------------------------------------------------------
+
+    @property
+    def wanted(self) -> int:
+        """Jobs that are asked for."""
+        return self._wanted
+
+    def ask(self, jobs: int) -> None:
+        """Ask for so many jobs."""
+        self._demand, self._wanted = None, jobs
+        self.nudge()
+
+    def follow(self, demand: Demand) -> None:
+        """Ask for as many jobs as there is work for."""
+        self._demand = replace(demand, wanted=self._wanted)
+        self.nudge()
+
+    def stay(self) -> None:
+        """Keep the jobs that are asked for now."""
+        self._demand = None
+
+    def nudge(self) -> None:
+        """Decide now; may be called from any thread."""
+        self._loop.call_soon_threadsafe(self._wake.set)
+
+    # -- what there is --------------------------------------------------------------------------
+
+    @property
+    def is_adaptive(self) -> bool:
+        """Whether it follows the work."""
+        return self._demand is not None
+
+    def jobs(self) -> list[Job]:
+        """All jobs, also those that are over."""
+        fleet = self._fleet
+        return [*fleet.ended, *fleet.unexplained.values(), *fleet.jobs.values()]
+
+    def describe(self) -> str:
+        """In one line: how many are asked for, and where those that there are stand."""
+        fleet = self._fleet
+        counts = Counter(str(job.phase) for job in fleet.jobs.values())
+        words = [f"{count} {phase}" for phase, count in sorted(counts.items())]
+        reasons = {job.reason for job in fleet.jobs.values() if job.phase is Phase.PENDING}
+        reasons.discard("")
+        waiting = f" (waiting for: {'; '.join(sorted(reasons)[:3])})" if reasons else ""
+        return f"jobs asked for: {self._wanted}; {', '.join(words) or 'none'}{waiting}"
+
+    # -- keeping --------------------------------------------------------------------------------
+
+    async def _keep(self) -> None:
+        while self.failure is None and not self._is_leaving:
+            try:
+                self._step()
+            except Exception:  # one step that fails must not leave the jobs to themselves
+                logger.exception("a step of cluster %s failed", self._name)
+            if not self._is_leaving:
+                self._wake.clear()
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(self._wake.wait(), _STEP_S)
+
+    def _step(self) -> None:
+        now = time.time()
+        if self._demand is not None:
+            needed = math.ceil(
+                int(self._scheduler.adaptive_target()) / self._site.processes_per_job
+            )
+            self._demand = self._demand.follow(needed, now)
+            self._wanted = self._demand.wanted
+        news, self._news = self._news, _no_news()
+        seen = Seen(
+            now=now, workers=self._view_workers(), **{k: _frozen(v) for k, v in news.items()}
+        )
+        self._fleet, actions = decide(self._fleet, self._wanted, seen, self._policy)
+        for action in actions:
+            self._act(action)
+        self._look_if_due(now)
+
+    def _view_workers(self) -> dict[str, WorkerView]:
+        return {
+            address: WorkerView(job_of_worker(state.name), len(state.processing), state.nbytes)
+            for address, state in self._scheduler.workers.items()
+        }
+
+    def _look_if_due(self, now: float) -> None:
+        is_idle = not (self._fleet.jobs or self._fleet.submitting)
+        pause_s = min(self._site.look_every, max(_FIRST_LOOK_S, now - self._fleet.submitted_at))
+        if is_idle or now - self._looked_at < pause_s or self._is_under_way("look"):
+            return
+        self._looked_at = now
+        self._begin("look", self._look())
+
+    def _act(self, action: Action) -> None:
+        match action:
+            case Submit(count):
+                self._begin("submit", self._submit(count))
+            case Cancel(job_ids):
+                self._begin("cancel", self._queue.cancel(job_ids))
+            case Retire(job_ids, addresses):
+                self._begin("retire", self._retire(job_ids, addresses))
+            case Explain(job_ids):
+                self._begin("explain", self._explain(job_ids))
+            case GiveUp():
+                self._give_up(action)
+
+    def _begin(self, name: str, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.ensure_future(work)
+        task.set_name(name)
+        self._under_way.add(task)
+        task.add_done_callback(self._ended)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self._under_way.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            logger.error("cluster %s: %s failed", self._name, task.get_name(), exc_info=error)
+        self._wake.set()
+
+    def _is_under_way(self, name: str) -> bool:
+        return any(task.get_name() == name for task in self._under_way)
+
+    async def _submit(self, count: int) -> None:
+        try:
+            ids = await self._queue.submit(count)
+        except (BatchError, OSError) as error:
+            why = getattr(error, "why", "") or str(error)
+            self._note(f"{count} jobs were not submitted: {why}")
+            self._news["refused"].append((count, why))
+        else:
+            self._note(f"submitted {count} jobs: {ids[0]} to {ids[-1]}")
+            self._news["submitted"].extend(ids)
+
+    async def _look(self) -> None:
+        try:
+            found = await self._queue.look()
+        except BatchError as error:
+            self._note(f"{error.message} {error.why}")
+            return
+        self._last_status = {job_id: status.end for job_id, status in found.items()}
+        self._news["queue"] = found
+
+    async def _retire(self, job_ids: tuple[str, ...], addresses: tuple[str, ...]) -> None:
+        workers = self._scheduler.workers
+        gone: Any = {}
+        try:
+            work = self._scheduler.retire_workers(list(addresses), close_workers=True, remove=True)
+            gone = await asyncio.wait_for(work, _RETIRE_S)
+        finally:
+            left = {address for address in addresses if address not in gone}
+            kept = {job_of_worker(workers[address].name) for address in left if address in workers}
+            self._news["kept"].extend(job_id for job_id in job_ids if job_id in kept)
+
+    async def _explain(self, job_ids: tuple[str, ...]) -> None:
+        ends = {job_id: self._last_status.get(job_id) for job_id in job_ids}
+        reports = await self._queue.explain(ends)
+        for job_id, report in reports.items():
+            self._note(f"job {job_id} ended: {report.end.words or report.end.cause}")
+        self._news["reports"].update(reports)
+
+    def _give_up(self, action: GiveUp) -> None:
+        failure = action.failure
+        tail = f"; the job wrote:\n{failure.tail}" if failure.tail else ""
+        logs = self._queue.job.log_folder
+        self.failure = JobsFailError(
+            f"No worker of cluster '{self._name}' works: {action.count} times in a row the same "
+            "happened to its jobs.",
+            why=f"{failure.words}{tail}",
+            fix=f"see `beampipe cluster preview --on {self._site.name}`, and what jobs wrote in "
+            f"'{logs}'",
+            log_folder=str(logs),
+        )
+        self._note(str(self.failure))
+        self._wanted = 0
+        self._begin("give up", self._let_go())
+
+    async def _let_go(self) -> None:
+        """End what is left; without a scheduler, whoever waits for results hears of it."""
+        await self._queue.cancel(tuple(self._fleet.jobs))
+        if not self._scheduler.workers:
+            await self._scheduler.close()
+
+
+def _no_news() -> dict[str, Any]:
+    return {"queue": None, "submitted": [], "refused": [], "reports": {}, "kept": []}
+
+
+def _frozen(value: Any) -> Any:
+    return tuple(value) if isinstance(value, list) else value

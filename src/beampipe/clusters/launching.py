@@ -1,0 +1,250 @@
+"""Starts the controller of a named cluster, here or as a job, and waits until it is there."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import math
+import os
+import signal
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Final
+
+import psutil
+
+from beampipe.batch.model import JobDescription, JobState, JobStatus
+from beampipe.clusters.batch_queue import BatchQueue
+from beampipe.clusters.cluster_folder import make_tag
+from beampipe.clusters.controller import AS_JOB
+from beampipe.clusters.detach import start_detached
+from beampipe.clusters.named import NamedCluster, Standing, Wish, find_named, list_named, new_named
+from beampipe.clusters.site import Site
+from beampipe.clusters.worker_job import find_dialect, python_of
+from beampipe.errors import (
+    BatchError,
+    ClusterExistsError,
+    ClusterStartError,
+    ClusterUnknownError,
+)
+
+_LOOK_S = 0.1
+_ASK_QUEUE_S = 5.0
+_START_S = 120.0
+_MOST_MISSED = 3
+_TAIL_LINES = 12
+_CONTROLLER: Final = "beampipe.clusters.controller"
+_CONTROLLER_MEMORY = 2 * 2**30
+
+
+def launch(
+    name: str,
+    site: Site | None,
+    wish: Wish | None,
+    *,
+    as_job: bool = False,
+    say: Callable[[str], None] = lambda _: None,
+) -> NamedCluster:
+    """Start a named cluster, or take over one whose controller died.
+
+    Parameters
+    ----------
+    name : str
+        Its name.
+    site : Site or None
+        Where; None only for one that is to be taken over.
+    wish : Wish or None
+        How many workers; None is none, or as many as it had.
+    as_job : bool
+        Whether scheduler and controller are a job themselves, at that site.
+    say : callable
+        Told what is waited for.
+
+    Raises
+    ------
+    ClusterNameError, ClusterExistsError, ClusterStartError, BatchError
+        It cannot be started, and why.
+    """
+    record = _prepare(name, site, wish)
+    own = replace(record, state=Standing.STARTING, words="", owner={}, controller_job="")
+    try:
+        own.write()
+    except OSError as error:
+        raise ClusterStartError(
+            f"Cluster '{name}' cannot be noted in '{own.folder}'.",
+            why=str(error),
+            fix="set XDG_STATE_HOME to a folder that you can write to",
+        ) from error
+    try:
+        return _start_as_job(own, say) if as_job else _start_here(own, say)
+    except BaseException:
+        if not record.tag:  # else there are jobs that belong to it
+            own.remove()
+        raise
+
+
+def _prepare(name: str, site: Site | None, wish: Wish | None) -> NamedCluster:
+    """The record of a new cluster, or of the one to be taken over."""
+    known = next((each for each in list_named() if each.name == name), None)
+    if known is not None and known.standing in {Standing.RUNNING, Standing.STARTING}:
+        raise ClusterExistsError(
+            f"A cluster '{name}' is there already.",
+            why=f"it is {known.standing}, at {known.site}",
+            fix=f"connect to it, choose another name, or `beampipe cluster down {name}`",
+        )
+    if known is None:
+        if site is None:
+            raise ClusterUnknownError(
+                f"There is no cluster '{name}' to be taken over.",
+                fix=f"say where it is to run: `beampipe cluster up {name} --on SITE`",
+                known=[each.name for each in list_named()],
+            )
+        return new_named(name, site, wish or Wish(), began_at=time.time())
+    if site is not None and site.name != known.site:
+        raise ClusterExistsError(
+            f"A cluster '{name}' is there already, at {known.site}.",
+            why="its controller died; its jobs may still be there",
+            fix=f"take it over (`beampipe cluster up {name}`), or end what is left of it "
+            f"(`beampipe cluster down {name}`)",
+        )
+    return known if wish is None else replace(known, wish=wish)
+
+
+def _start_here(record: NamedCluster, say: Callable[[str], None]) -> NamedCluster:
+    controller = [sys.executable, "-P", "-m", _CONTROLLER, record.name]
+    pid = start_detached(controller, record.log)
+    say(f"waiting for the scheduler of '{record.name}' (process {pid})")
+    try:
+        return _wait_for_process(record, pid)
+    except BaseException:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGTERM)  # it ends what it has begun
+        raise
+
+
+def _wait_for_process(record: NamedCluster, pid: int) -> NamedCluster:
+    give_up = time.monotonic() + _START_S
+    while time.monotonic() < give_up:
+        found = _reread(record)
+        if found.state == Standing.RUNNING and found.owner.get("pid") == pid:
+            return found
+        if not psutil.pid_exists(pid):
+            raise _not_started(record)
+        time.sleep(_LOOK_S)
+    raise _not_started(record, f"it was not ready within {_START_S:.0f} s")
+
+
+def _reread(record: NamedCluster) -> NamedCluster:
+    try:
+        return find_named(record.name)
+    except ClusterUnknownError:  # it ended, and is cleaned up
+        return record
+
+
+def _not_started(record: NamedCluster, why: str = "") -> ClusterStartError:
+    found = _reread(record)
+    log = _tail(record.log)
+    return ClusterStartError(
+        f"Cluster '{record.name}' did not start.",
+        why=why or found.words or log or "its process ended without a word",
+        fix=f"see `beampipe cluster preview --on {record.site}`",
+    )
+
+
+def _tail(path: Path) -> str:
+    try:
+        lines = path.read_text(encoding="utf-8", errors="replace").strip().splitlines()
+    except OSError:
+        return ""
+    return "\n".join(lines[-_TAIL_LINES:])
+
+
+# -- as a job -----------------------------------------------------------------------------------
+
+
+def _start_as_job(record: NamedCluster, say: Callable[[str], None]) -> NamedCluster:
+    site = record.load_site()
+    queue = controller_queue(record, site)
+    queue.check_commands()
+    return asyncio.run(_submit_and_wait(record, queue, say))
+
+
+def controller_queue(record: NamedCluster, site: Site) -> BatchQueue:
+    """The queue, asked for the job that a cluster's controller is.
+
+    Raises
+    ------
+    ProviderError
+        ``cluster-provider``: the site has no batch system that Beampipe speaks.
+    """
+    job = JobDescription(
+        name=f"{record.name} (scheduler)",
+        tag=make_tag(f"{record.name}-scheduler"),
+        command=(*python_of(site), "-P", "-m", _CONTROLLER, record.name, AS_JOB),
+        log_folder=record.folder,
+        memory_bytes=_CONTROLLER_MEMORY,
+        walltime_s=None if site.walltime is None else round(site.walltime),
+        queue=site.queue,
+        account=site.account,
+        directives=site.directives,
+        environment={**site.variables, **_state_variable()},
+        prologue=site.prologue,
+    )
+    return BatchQueue(find_dialect(site), job, record.folder / "controller.sh")
+
+
+def _state_variable() -> dict[str, str]:
+    """Where the job is to look for the record: in the same place as this process."""
+    given = os.environ.get("XDG_STATE_HOME")
+    return {"XDG_STATE_HOME": given} if given else {}
+
+
+async def _submit_and_wait(
+    record: NamedCluster, queue: BatchQueue, say: Callable[[str], None]
+) -> NamedCluster:
+    (job_id,) = await queue.submit(1)
+    try:
+        return await _wait_for_job(record, queue, job_id, say)
+    except BaseException:
+        await queue.cancel((job_id,))
+        raise
+
+
+async def _wait_for_job(
+    record: NamedCluster, queue: BatchQueue, job_id: str, say: Callable[[str], None]
+) -> NamedCluster:
+    """Wait for as long as the job waits in the queue, and tell why it does."""
+    told, missed, asked_at = "", 0, -math.inf
+    while True:
+        found = _reread(record)
+        if found.controller_job == job_id and found.state == Standing.RUNNING:
+            return found
+        if found.controller_job == job_id and found.state == Standing.FAILED:
+            raise _not_started(record)
+        if time.monotonic() - asked_at >= _ASK_QUEUE_S:
+            asked_at = time.monotonic()
+            status = await _look(queue, job_id)
+            missed = 0 if status else missed + 1
+            if missed == _MOST_MISSED:
+                raise _not_started(record, queue.tail(job_id))
+            if status and told != (told := _describe(status)):
+                say(told)
+        await asyncio.sleep(_LOOK_S)
+
+
+def _describe(status: JobStatus) -> str:
+    reason = f" ({status.reason})" if status.reason else ""
+    return f"the scheduler's job {status.job_id} is {status.state}{reason}"
+
+
+async def _look(queue: BatchQueue, job_id: str) -> JobStatus | None:
+    """What the queue says of the job; None: it has ended."""
+    try:
+        status = (await queue.look()).get(job_id)
+    except BatchError:
+        return JobStatus(job_id=job_id, state=JobState.PENDING, reason="the queue gives no answer")
+    over = {JobState.DONE, JobState.FAILED, JobState.GONE}
+    return None if status is None or status.state in over else status

@@ -1,0 +1,129 @@
+"""Keeping a cluster's jobs; decisions: test_reconciler.py, whole stories: test_batch_cluster.py."""
+
+from __future__ import annotations
+
+import asyncio
+from types import SimpleNamespace
+
+from beampipe.batch.model import JobDescription, JobState, JobStatus
+from beampipe.batch.slurm import Slurm
+from beampipe.clusters.demand import Demand
+from beampipe.clusters.fleet import Phase
+from beampipe.clusters.fleet_keeper import FleetKeeper
+from beampipe.clusters.site import Site
+from beampipe.errors import BatchRefusedError
+
+
+class Queue:
+    """A queue of which all is known."""
+
+    dialect = Slurm()
+
+    def __init__(self, tmp_path, states=()):
+        self.job = JobDescription(name="x", tag="x", command=("x",), log_folder=tmp_path)
+        self.states = dict(states)
+        self.submitted, self.cancelled = [], []
+
+    async def submit(self, count):
+        if count > 90:
+            raise BatchRefusedError("no", why="too many")
+        self.submitted.append(count)
+        ids = tuple(f"{len(self.submitted)}_{each}" for each in range(count))
+        self.states.update(dict.fromkeys(ids, JobState.PENDING))
+        return ids
+
+    async def look(self):
+        return {
+            job_id: JobStatus(job_id=job_id, state=state, reason="Priority")
+            for job_id, state in self.states.items()
+        }
+
+    async def cancel(self, job_ids):
+        self.cancelled.extend(job_ids)
+
+
+class Workers(SimpleNamespace):
+    def adaptive_target(self):
+        return self.target
+
+
+def keep(queue, story, **scheduler):
+    told = []
+
+    async def run():
+        workers = Workers(workers={}, target=0, **scheduler)
+        keeper = FleetKeeper(Site(), queue, workers, name="one", note=told.append)
+        await story(keeper)
+        keeper._is_leaving = True
+        keeper.nudge()
+        if keeper._keeping:
+            await keeper._keeping
+
+    asyncio.run(run())
+    return told
+
+
+async def until(condition):
+    for _ in range(3000):
+        if condition():
+            return
+        await asyncio.sleep(0.01)
+    raise TimeoutError
+
+
+def test_what_is_asked_for_is_submitted_and_described(tmp_path):
+    queue = Queue(tmp_path)
+
+    async def story(keeper):
+        keeper.start()
+        keeper.ask(3)
+        await until(lambda: any(job.phase is Phase.PENDING for job in keeper.jobs()))
+        assert keeper.describe() == "jobs asked for: 3; 3 pending (waiting for: Priority)"
+        assert keeper.wanted == 3
+        keeper.ask(1)
+        await until(lambda: len(queue.cancelled) == 2)
+
+    assert keep(queue, story) == ["submitted 3 jobs: 1_0 to 1_2"]
+
+
+def test_jobs_of_a_cluster_that_died_are_adopted_and_none_is_cancelled(tmp_path):
+    queue = Queue(tmp_path, {"7": JobState.PENDING, "8": JobState.RUNNING, "9": JobState.DONE})
+
+    async def story(keeper):
+        assert await keeper.adopt() == 2
+        keeper.ask(3)
+        keeper.start()
+        await until(lambda: {job.phase for job in keeper.jobs()} >= {Phase.PENDING, Phase.STARTING})
+        await until(lambda: queue.submitted == [1])
+        assert {job.job_id for job in keeper.jobs()} >= {"7", "8"}
+
+    keep(queue, story)
+    assert queue.cancelled == []
+
+
+def test_the_work_is_followed_from_what_was_asked_for_and_left_when_told(tmp_path):
+    queue = Queue(tmp_path)
+
+    async def story(keeper):
+        keeper.start()
+        keeper.follow(Demand(minimum=0, maximum=5))
+        keeper._scheduler.target = 4
+        keeper.nudge()
+        await until(lambda: sum(queue.submitted) == 4)
+        assert keeper.is_adaptive
+        keeper.stay()
+        keeper._scheduler.target = 9
+        await asyncio.sleep(0.05)
+        assert not keeper.is_adaptive
+        assert keeper.wanted == 4
+
+    keep(queue, story)
+
+
+def test_a_refusal_is_told_in_the_queues_words(tmp_path):
+    async def story(keeper):
+        keeper.start()
+        keeper.ask(95)
+        await asyncio.sleep(0.1)
+
+    assert keep(Queue(tmp_path), story) == ["95 jobs were not submitted: too many"]
