@@ -23,6 +23,7 @@ TEXT = """\
 #PBS -o /dev/null
 #PBS -S /bin/bash
 #PBS -r n
+#PBS -m n
 #PBS -l select=1:ncpus=2:mem=4097mb
 #PBS -l walltime=01:30:00
 #PBS -q long

@@ -15,7 +15,7 @@ from beampipe.errors import SiteInvalidError, SiteUnknownError
 
 SHIPPED = {
     *("local", "ip2i", "lpc", "lxplus", "coffea-casa"),
-    *("slurm", "htcondor", "sge", "pbs", "lsf", "oar"),
+    *("slurm", "htcondor", "sge", "pbs", "torque", "lsf", "oar", "moab"),
 }
 
 

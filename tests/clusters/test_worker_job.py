@@ -5,8 +5,10 @@ from pathlib import Path
 
 import pytest
 
+from beampipe.batch.registry import DIALECTS
+from beampipe.clusters import worker_job
 from beampipe.clusters.cluster_folder import ClusterFolder
-from beampipe.clusters.site import Site
+from beampipe.clusters.site import BATCH_SYSTEMS, Site
 from beampipe.clusters.worker_job import describe_job, find_dialect, with_count
 from beampipe.errors import ProviderError
 
@@ -78,7 +80,13 @@ def test_ports_and_interface_are_passed_on():
     assert argv[argv.index("--local-directory") + 1] == "/t"
 
 
-def test_a_language_that_is_not_spoken_is_an_error():
-    assert find_dialect(Site.model_validate({"batch_system": "htcondor"})).name == "htcondor"
+def test_every_batch_system_of_a_site_is_spoken():
+    assert tuple(DIALECTS) == BATCH_SYSTEMS
+    for name in BATCH_SYSTEMS:
+        assert find_dialect(Site.model_validate({"batch_system": name})).name == name
+
+
+def test_a_language_that_is_not_spoken_is_an_error(monkeypatch):
+    monkeypatch.setattr(worker_job, "DIALECTS", {})
     with pytest.raises(ProviderError, match="moab"):
         find_dialect(Site.model_validate({"batch_system": "moab"}))

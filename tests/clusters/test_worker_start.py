@@ -38,6 +38,12 @@ def test_workers_of_jobs_have_the_settings_of_those_here():
         ({"SGE_ROOT": "/sge", "JOB_ID": "7", "SGE_TASK_ID": "undefined"}, "7:w"),
         ({"SGE_ROOT": "/sge", "JOB_ID": "7", "SGE_TASK_ID": "3"}, "7.3:w"),
         ({"PBS_JOBID": "7.server"}, "7.server:w"),
+        ({"PBS_JOBID": "7[2].server", "PBS_ARRAYID": "2"}, "7[2].server:w"),
+        ({"MOAB_JOBID": "Moab.9", "PBS_JOBID": "7.server"}, "Moab.9:w"),
+        ({"LSB_JOBID": "7", "LSB_JOBINDEX": "0"}, "7:w"),
+        ({"LSB_JOBID": "7"}, "7:w"),
+        ({"LSB_JOBID": "7", "LSB_JOBINDEX": "10"}, "7[10]:w"),
+        ({"OAR_JOB_ID": "7", "OAR_ARRAY_ID": "5", "OAR_ARRAY_INDEX": "3"}, "7:w"),
     ],
     ids=str,
 )
@@ -62,6 +68,8 @@ def test_the_earlier_end_counts():
     assert find_end({}, 60, now=100.0) == 160.0
     assert find_end({"SLURM_JOB_END_TIME": "130"}, 60, now=100.0) == 130.0
     assert find_end({"SLURM_JOB_END_TIME": "x"}, 60, now=100.0) == 160.0
+    assert find_end({"OAR_JOB_WALLTIME_SECONDS": "40"}, 60, now=100.0) == 140.0
+    assert find_end({"PBS_WALLTIME": "50"}, 0, now=100.0) == 150.0
 
 
 def test_lifetimes_are_spread_and_end_before_the_job():

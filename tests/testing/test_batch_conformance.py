@@ -12,7 +12,12 @@ from beampipe.batch.registry import DIALECTS
 from beampipe.testing.batch_conformance import Answer, BatchConformance, BatchFarm
 from beampipe.testing.fake_batch.commands import install_fakes
 from beampipe.testing.fake_batch.htcondor import COMMANDS as HTCONDOR_COMMANDS
+from beampipe.testing.fake_batch.lsf import COMMANDS as LSF_COMMANDS
+from beampipe.testing.fake_batch.moab import COMMANDS as MOAB_COMMANDS
+from beampipe.testing.fake_batch.oar import COMMANDS as OAR_COMMANDS
+from beampipe.testing.fake_batch.pbs import COMMANDS as PBS_COMMANDS
 from beampipe.testing.fake_batch.slurm import COMMANDS as SLURM_COMMANDS
+from beampipe.testing.fake_batch.torque import COMMANDS as TORQUE_COMMANDS
 
 
 def pretend(folder, system, commands, **more) -> BatchFarm:
@@ -48,5 +53,61 @@ class TestHTCondor(BatchConformance):
             tmp_path, "htcondor", HTCONDOR_COMMANDS,
             held={"directives": ("hold = True",)},
             refused={"directives": ("this is no submit description",)},
+            shortest_walltime_s=1,
+        )  # fmt: skip
+
+
+class TestPBS(BatchConformance):
+    @pytest.fixture
+    def farm(self, tmp_path):
+        return pretend(
+            tmp_path, "pbs", PBS_COMMANDS,
+            held={"directives": ("-h",)},
+            refused={"queue": "no-such-queue"},
+            shortest_walltime_s=1,
+        )  # fmt: skip
+
+
+class TestTorque(BatchConformance):
+    @pytest.fixture
+    def farm(self, tmp_path):
+        return pretend(
+            tmp_path, "torque", TORQUE_COMMANDS,
+            held={"directives": ("-h",)},
+            refused={"queue": "no-such-queue"},
+            shortest_walltime_s=1,
+        )  # fmt: skip
+
+
+class TestLSF(BatchConformance):
+    @pytest.fixture
+    def farm(self, tmp_path):
+        return pretend(
+            tmp_path, "lsf", LSF_COMMANDS,
+            held={"directives": ("-H",)},
+            refused={"queue": "no-such-queue"},
+            first_signal="INT",
+        )  # fmt: skip
+
+
+class TestOAR(BatchConformance):
+    @pytest.fixture
+    def farm(self, tmp_path):
+        return pretend(
+            tmp_path, "oar", OAR_COMMANDS,
+            held={"directives": ("--hold",)},
+            refused={"queue": "no-such-queue"},
+            shortest_walltime_s=1,
+            first_signal="",
+        )  # fmt: skip
+
+
+class TestMoab(BatchConformance):
+    @pytest.fixture
+    def farm(self, tmp_path):
+        return pretend(
+            tmp_path, "moab", MOAB_COMMANDS,
+            held={"directives": ("-h",)},
+            refused={"queue": "no-such-queue"},
             shortest_walltime_s=1,
         )  # fmt: skip

@@ -8,6 +8,21 @@ from collections.abc import Iterable
 from beampipe.batch.model import JobDescription
 
 
+def redirect_output(job: JobDescription, job_id: str) -> str:
+    """Write the line by which a job sends its output to its own two files, as it runs.
+
+    Where the system itself would deliver the output at the end, or somewhere else.
+
+    Parameters
+    ----------
+    job : JobDescription
+    job_id : str
+        Shell words that become the job's id when the script runs: ``'"$PBS_JOBID"'``.
+    """
+    stem = shlex.quote(f"{job.log_folder / job.tag}-")
+    return f"exec >{stem}{job_id}.out 2>{stem}{job_id}.err </dev/null"
+
+
 def write_script(
     job: JobDescription, header: Iterable[str] = (), *, relayed: tuple[str, ...] = ()
 ) -> str:

@@ -11,7 +11,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PositiveInt,
 
 from beampipe.units import parse_optional_memory, parse_time, refuse_bool
 
-BATCH_SYSTEMS = ("slurm", "htcondor", "sge", "pbs", "lsf", "oar", "moab")
+BATCH_SYSTEMS = ("slurm", "htcondor", "sge", "pbs", "torque", "lsf", "oar", "moab")
 SHORTEST_WALLTIME_S = 60.0
 _LEAST_MEMORY_BYTES = 100 * 2**20
 _HIGHEST_PORT = 65535
@@ -120,7 +120,9 @@ class Site(BaseModel):
     provider: str = "batch"
     hosts: _Words = ()
 
-    batch_system: Literal["", "slurm", "htcondor", "sge", "pbs", "lsf", "oar", "moab"] = ""
+    batch_system: Literal["", "slurm", "htcondor", "sge", "pbs", "torque", "lsf", "oar", "moab"] = (
+        ""
+    )
     queue: str = ""
     account: str = ""
     directives: _Texts = ()

@@ -24,6 +24,8 @@ DASK_ENVIRONMENT = {
     # A worker that is short of memory must merge what it holds, which a paused one does not.
     "DASK_DISTRIBUTED__WORKER__MEMORY__PAUSE": "False",
 }
+# How long the job may run, as OAR and Torque tell it [s]; it has only just begun.
+_TOLD_WALLTIMES = ("OAR_JOB_WALLTIME_SECONDS", "PBS_WALLTIME")
 # Results must be elsewhere before the batch system ends the job.
 _MARGIN, _MOST_MARGIN_S = 0.1, 60.0
 
@@ -44,16 +46,26 @@ def find_job(environment: Mapping[str, str]) -> ThisJob:
         return ThisJob(f"{job}_{environment['SLURM_ARRAY_TASK_ID']}", restarts)
     if job := environment.get("SLURM_JOB_ID"):
         return ThisJob(job, int(environment.get("SLURM_RESTART_COUNT") or 0))
-    if environment.get("SGE_ROOT") and (job := environment.get("JOB_ID")):
-        member = environment.get("SGE_TASK_ID", "")
-        return ThisJob(f"{job}.{member}" if member.isdecimal() else job, 0)
-    if job := environment.get("PBS_JOBID"):
+    if job := _find_plain_job(environment):
         return ThisJob(job, 0)
     if ad := environment.get("_CONDOR_JOB_AD"):
         text = Path(ad).read_text(encoding="utf-8", errors="replace")
         facts = dict(re.findall(r"^(ClusterId|ProcId|NumJobStarts) = (\d+)$", text, re.MULTILINE))
         return ThisJob(f"{facts['ClusterId']}.{facts['ProcId']}", int(facts.get("NumJobStarts", 0)))
     return ThisJob(f"unknown-{os.getpid()}", 0)
+
+
+def _find_plain_job(environment: Mapping[str, str]) -> str:
+    """The id of a job whose system does not say how often it was started; empty if it has none."""
+    if job := environment.get("LSB_JOBID"):
+        member = environment.get("LSB_JOBINDEX", "").strip("0")  # 0 where there is no array
+        return f"{job}[{environment['LSB_JOBINDEX']}]" if member else job
+    if environment.get("SGE_ROOT") and (job := environment.get("JOB_ID")):
+        member = environment.get("SGE_TASK_ID", "")
+        return f"{job}.{member}" if member.isdecimal() else job
+    # Moab's jobs are Torque's too; its own id is the one that its commands know.
+    named = (environment.get(name) for name in ("OAR_JOB_ID", "MOAB_JOBID", "PBS_JOBID"))
+    return next(filter(None, named), "")
 
 
 def name_worker(job: ThisJob) -> str:
@@ -71,6 +83,8 @@ def find_end(environment: Mapping[str, str], walltime_s: float, now: float) -> f
     ends = [now + walltime_s] if walltime_s else []
     if (told := environment.get("SLURM_JOB_END_TIME", "")).isdecimal():
         ends.append(float(told))
+    told_walltimes = (environment.get(name, "") for name in _TOLD_WALLTIMES)
+    ends += [now + float(text) for text in told_walltimes if text.isdecimal()]
     return min(ends, default=None)
 
 

@@ -28,7 +28,7 @@ def install_fakes(folder: Path, system: str, commands: tuple[str, ...]) -> dict[
     folder : Path
         For the commands and the queue behind them.
     system : str
-        Whose commands: ``"slurm"`` or ``"htcondor"``.
+        Whose commands, as a site's profile names it: ``"slurm"``.
     commands : tuple of str
         Their names.
 

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any, Final, Literal
 
 _GRACE_S: Final = 5  # between a cancelled job's TERM and its KILL
+_TERM: Final = int(signal.SIGTERM)
 _EARLY_S: Final = 60  # by which Slurm, too, may be early with its warning
 # The job has a process group of its own, so that its end is written down whatever is sent to it.
 _RUNNER: Final = """
@@ -34,7 +35,11 @@ _LATE_KILL: Final = 'sleep "$1"; kill -9 -- "-$2" 2>/dev/null'
 
 @dataclass(kw_only=True)
 class FakeJob:
-    """One job in the queue."""
+    """One job in the queue.
+
+    `ahead_signal` tells it that its time is nearly over, `first_signal` that it is cancelled, and
+    `variables` are those by which its system tells a job which one it is.
+    """
 
     job_id: str
     tag: str
@@ -53,6 +58,9 @@ class FakeJob:
     signal: int | None = None
     cause: str = ""
     was_told: bool = False
+    ahead_signal: int = _TERM
+    first_signal: int = _TERM
+    variables: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass
@@ -139,7 +147,7 @@ class FakeQueue:
         if job.state != "running":
             job.state, job.cause, job.ended_at = "ended", "cancelled", time.time()
         elif not job.cause:
-            self._end(job, "cancelled")
+            self._end(job, "cancelled", job.first_signal)
 
     def lose_node(self, job: FakeJob) -> None:
         """Let the node of a running job die."""
@@ -189,7 +197,9 @@ class FakeQueue:
         job.state, job.reason, job.started_at = "running", "", time.time()
         runner = ("bash", "-c", _RUNNER, "runner", job.script, job.out, job.err)
         # Real systems tell a job its id, each in its own variables.
-        _start("env", f"BEAMPIPE_JOB_ID={job.job_id}", *runner, str(self._stem(job)), str(scratch))
+        variables = job.variables or {"BEAMPIPE_JOB_ID": job.job_id}
+        told = [f"{name}={value}" for name, value in variables.items()]
+        _start("env", *told, *runner, str(self._stem(job)), str(scratch))
 
     def _look_after(self, job: FakeJob) -> None:
         ended = self._stem(job).with_name(f"job-{job.job_id}.exit")
@@ -205,7 +215,7 @@ class FakeQueue:
                 self._end(job, "walltime")
             elif job.signal_ahead_s and left <= job.signal_ahead_s + _EARLY_S and not job.was_told:
                 job.was_told = True
-                self._send(job, signal.SIGTERM)
+                self._send(job, job.ahead_signal)
 
 
 def _start(*argv: str) -> None:
