@@ -7,15 +7,17 @@ import os
 import subprocess
 
 import pytest
+from tests.testing.job_identity import Conformance
 
 from beampipe.batch.registry import DIALECTS
-from beampipe.testing.batch_conformance import Answer, BatchConformance, BatchFarm
+from beampipe.testing.batch_conformance import Answer, BatchFarm
 from beampipe.testing.fake_batch.commands import install_fakes
 from beampipe.testing.fake_batch.htcondor import COMMANDS as HTCONDOR_COMMANDS
 from beampipe.testing.fake_batch.lsf import COMMANDS as LSF_COMMANDS
 from beampipe.testing.fake_batch.moab import COMMANDS as MOAB_COMMANDS
 from beampipe.testing.fake_batch.oar import COMMANDS as OAR_COMMANDS
 from beampipe.testing.fake_batch.pbs import COMMANDS as PBS_COMMANDS
+from beampipe.testing.fake_batch.sge import COMMANDS as SGE_COMMANDS
 from beampipe.testing.fake_batch.slurm import COMMANDS as SLURM_COMMANDS
 from beampipe.testing.fake_batch.torque import COMMANDS as TORQUE_COMMANDS
 
@@ -35,7 +37,7 @@ def pretend(folder, system, commands, **more) -> BatchFarm:
     return BatchFarm(DIALECTS[system], run, folder=own, user=getpass.getuser(), **more)
 
 
-class TestSlurm(BatchConformance):
+class TestSlurm(Conformance):
     @pytest.fixture
     def farm(self, tmp_path):
         return pretend(
@@ -46,7 +48,7 @@ class TestSlurm(BatchConformance):
         )  # fmt: skip
 
 
-class TestHTCondor(BatchConformance):
+class TestHTCondor(Conformance):
     @pytest.fixture
     def farm(self, tmp_path):
         return pretend(
@@ -57,7 +59,20 @@ class TestHTCondor(BatchConformance):
         )  # fmt: skip
 
 
-class TestPBS(BatchConformance):
+class TestGridEngine(Conformance):
+    @pytest.fixture
+    def farm(self, tmp_path):
+        return pretend(
+            tmp_path, "sge", SGE_COMMANDS,
+            held={"directives": ("-h",)},
+            refused={"queue": "no-such-queue"},
+            shortest_walltime_s=1,
+            tells_reasons=False,
+            tells_cancels=False,
+        )  # fmt: skip
+
+
+class TestPBS(Conformance):
     @pytest.fixture
     def farm(self, tmp_path):
         return pretend(
@@ -68,7 +83,7 @@ class TestPBS(BatchConformance):
         )  # fmt: skip
 
 
-class TestTorque(BatchConformance):
+class TestTorque(Conformance):
     @pytest.fixture
     def farm(self, tmp_path):
         return pretend(
@@ -79,7 +94,7 @@ class TestTorque(BatchConformance):
         )  # fmt: skip
 
 
-class TestLSF(BatchConformance):
+class TestLSF(Conformance):
     @pytest.fixture
     def farm(self, tmp_path):
         return pretend(
@@ -90,7 +105,7 @@ class TestLSF(BatchConformance):
         )  # fmt: skip
 
 
-class TestOAR(BatchConformance):
+class TestOAR(Conformance):
     @pytest.fixture
     def farm(self, tmp_path):
         return pretend(
@@ -102,7 +117,7 @@ class TestOAR(BatchConformance):
         )  # fmt: skip
 
 
-class TestMoab(BatchConformance):
+class TestMoab(Conformance):
     @pytest.fixture
     def farm(self, tmp_path):
         return pretend(
