@@ -3,12 +3,13 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
+import time
 from pathlib import Path
 
 import pytest
 
 from beampipe.batch.model import JobDescription
-from beampipe.batch.scripts import write_script
+from beampipe.batch.scripts import redirect_output, write_script
 
 HOSTILE = "µ 'quoted' $HOME `id` \"x\"\nsecond line\\"
 
@@ -49,6 +50,36 @@ def test_a_systems_own_signal_reaches_the_command_as_term(tmp_path, signum):
         os.killpg(child.pid, signum)  # to the whole job, as Grid Engine does
         assert child.stdout.read() == "told\n"
         assert child.wait(60) == 5
+
+
+def test_a_command_is_told_once_however_often_the_system_says_it(tmp_path):
+    told = "trap 'echo told' TERM; trap 'echo end; exit' INT; echo up; while :; do sleep 0.1; done"
+    job = JobDescription(name="n", tag="t", command=("bash", "-c", told), log_folder=tmp_path)
+    script = tmp_path / "job.sh"
+    script.write_text(write_script(job, relayed=("USR1", "USR2")))
+    with subprocess.Popen(
+        ["bash", str(script)], stdout=subprocess.PIPE, text=True, start_new_session=True
+    ) as child:
+        assert child.stdout.readline() == "up\n"
+        os.killpg(child.pid, signal.SIGUSR1)
+        assert child.stdout.readline() == "told\n"
+        for _ in range(20):
+            os.killpg(child.pid, signal.SIGUSR2)
+            time.sleep(0.02)
+        os.killpg(child.pid, signal.SIGINT)
+        assert child.stdout.read() == "end\n"
+
+
+def test_a_script_sends_its_output_to_its_own_files(tmp_path):
+    logs = tmp_path / "lo g's µ"
+    logs.mkdir()
+    shown = ("sh", "-c", "cat; echo a; echo b >&2")
+    job = JobDescription(name="n", tag="t", command=shown, log_folder=logs)
+    script = tmp_path / "job.sh"
+    script.write_text(write_script(job, [redirect_output(job, '"$ID"')]), encoding="utf-8")
+    subprocess.run(["bash", str(script)], check=True, env=os.environ | {"ID": "7[1]"})
+    assert (logs / "t-7[1].out").read_text() == "a\n"
+    assert (logs / "t-7[1].err").read_text() == "b\n"
 
 
 @pytest.mark.parametrize(("text", "code"), [("exit 3", 3), ("kill -9 $$", 137), ("true", 0)])

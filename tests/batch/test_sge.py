@@ -32,7 +32,7 @@ TEXT = """\
 export BEAMPIPE_DEADLINE=5400
 module load python
 told=
-trap 'told=yes; kill -TERM "$command" 2>/dev/null' USR1 USR2
+trap 'told=yes; kill -TERM "$command" 2>/dev/null && trap "" USR1 USR2' USR1 USR2
 (trap '' USR1 USR2; exec dask worker tls://10.0.0.1:8786) &
 command=$!
 wait "$command"; code=$?

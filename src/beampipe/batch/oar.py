@@ -74,17 +74,18 @@ class OAR:
     def submit_text(self, job: JobDescription) -> str:
         """Write the script; it sends its output itself, as OAR takes few letters in a path."""
         check_count(job, self.largest_array)
-        return write_script(job, [redirect_output(job, '"$OAR_JOB_ID"')])
+        output = redirect_output(job, '"$OAR_JOB_ID"')
+        # OAR says it again every few seconds, which a worker must not hear.
+        return write_script(job, [output], relayed=("USR2",) if _is_told(job) else ())
 
     def submit(self, job: JobDescription, script: Path) -> Command:
         """Submit the script; a directive's words become options."""
         words = [word for text in job.directives for word in _split(text)]
-        ahead = job.signal_ahead_s if job.walltime_s else None
         options = [
             *("-n", job.tag),
             *_ask_for_resources(job, words),
             *("-O", "/dev/null", "-E", "/dev/null"),
-            *(("--checkpoint", str(ahead), "--signal", "15") if ahead else ()),
+            *(("--checkpoint", str(job.signal_ahead_s), "--signal", "12") if _is_told(job) else ()),
             *(("-q", job.queue) if job.queue else ()),
             *(("--project", job.account) if job.account else ()),
             *(("--array", str(job.count)) if job.count > 1 else ()),
@@ -135,6 +136,11 @@ class OAR:
         """Read the jobs that are over."""
         jobs = map(_read_job, _read_jobs(stdout))
         return {job.job_id: job.end for job in jobs if job.end}
+
+
+def _is_told(job: JobDescription) -> bool:
+    """Whether a job is to be told that its time is nearly over."""
+    return bool(job.signal_ahead_s and job.walltime_s)
 
 
 def _split(directive: str) -> list[str]:

@@ -51,9 +51,11 @@ def write_script(
     lines += job.prologue
     if relayed:
         signals = " ".join(relayed)
+        # Once: a worker that is told again while it hands over is gone at once.
+        tell = f"""told=yes; kill -TERM "$command" 2>/dev/null && trap "" {signals}"""
         lines += [
             "told=",
-            f"""trap 'told=yes; kill -TERM "$command" 2>/dev/null' {signals}""",
+            f"trap '{tell}' {signals}",
             f"(trap '' {signals}; exec {shlex.join(job.command)}) &",
             "command=$!",
             'wait "$command"; code=$?',
