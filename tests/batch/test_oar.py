@@ -1,0 +1,143 @@
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from beampipe.batch.model import JobState, preview
+from beampipe.batch.oar import OAR
+from beampipe.errors import BatchJobError, BatchOutputError, BatchRefusedError
+
+DIALECT = OAR()
+TEXT = """\
+# /s/my job.sh
+#!/bin/bash
+exec >'/home/me/lo gs/bp-dimuon-1f-'"$OAR_JOB_ID".out 2>'/home/me/lo gs/bp-dimuon-1f-'"$OAR_JOB_ID".err </dev/null
+export BEAMPIPE_DEADLINE=5400
+module load python
+told=
+trap 'told=yes; kill -TERM "$command" 2>/dev/null && trap "" USR2' USR2
+(trap '' USR2; exec dask worker tls://10.0.0.1:8786) &
+command=$!
+wait "$command"; code=$?
+while [ "$told" ]; do told=; wait "$command"; code=$?; done
+exit "$code"
+
+# then
+oarsub -n bp-dimuon-1f -l /nodes=1/core=2,walltime=01:30:00 -O /dev/null -E /dev/null --checkpoint 120 --signal 12 -q long --project cms --array 3 -p 'memnode >= 4000' 'exec '"'"'/s/my job.sh'"'"''
+"""  # noqa: E501
+
+
+def words(job) -> str:
+    return " ".join(DIALECT.submit(job, Path("/s/job.sh")).argv)
+
+
+def test_what_is_submitted_is_what_the_preview_shows(full_job):
+    job = replace(full_job, queue="long", directives=('-p "memnode >= 4000"',))
+    assert preview(DIALECT, job, Path("/s/my job.sh")) == TEXT
+
+
+def test_what_is_not_given_is_left_to_the_site(full_job):
+    job = replace(full_job, walltime_s=None, account="", count=1)
+    for option in ("walltime", "--checkpoint", "-q ", "--project", "--array"):
+        assert option not in words(job)
+    assert DIALECT.submit_text(job).endswith("\nexec dask worker tls://10.0.0.1:8786\n")
+
+
+def test_the_script_is_the_same_for_any_number_of_jobs(full_job):
+    # It is read when a job begins, and may have been written again for more of them by then.
+    assert DIALECT.submit_text(full_job) == DIALECT.submit_text(replace(full_job, count=1))
+
+
+@pytest.mark.parametrize("directive", ["-l /host=1", "-l/host=1", "--resource=/host=1"])
+def test_a_site_asks_for_its_own_resources(full_job, directive):
+    asked = words(replace(full_job, directives=(directive,)))
+    assert "core=" not in asked
+    assert directive in asked
+
+
+def test_a_directive_with_an_open_quote_is_an_error(full_job):
+    with pytest.raises(BatchJobError, match="not complete"):
+        words(replace(full_job, directives=("-p 'mem",)))
+
+
+def test_an_array_has_its_limit(full_job):
+    with pytest.raises(BatchJobError, match="1000"):
+        DIALECT.submit_text(replace(full_job, count=1001))
+
+
+def test_submissions_and_refusals():
+    text = "[ADMISSION RULE] Set default walltime to 7200.\nOAR_JOB_ID=12\n"
+    assert DIALECT.read_submitted(text, 1) == ("12",)
+    array = f"{text}OAR_JOB_ID=13\nOAR_ARRAY_ID=12\n"
+    assert DIALECT.read_submitted(array, 2) == ("12", "13")
+    with pytest.raises(BatchRefusedError, match="no such queue"):
+        DIALECT.read_submitted("# Error: no such queue\n", 1, exit_code=8)
+    for text, count in ((array, 3), ("hello\n", 1)):
+        with pytest.raises(BatchOutputError):
+            DIALECT.read_submitted(text, count)
+
+
+def read(**job):
+    return DIALECT.read_status(json.dumps({"7": {"Job_Id": 7, "name": "bp-a", **job}}), 0)["7"]
+
+
+@pytest.mark.parametrize(
+    ("word", "state"),
+    [
+        ("Waiting", JobState.PENDING),
+        ("toLaunch", JobState.PENDING),
+        ("Launching", JobState.PENDING),
+        ("Hold", JobState.HELD),
+        ("Running", JobState.RUNNING),
+        ("Suspended", JobState.RUNNING),
+        ("Finishing", JobState.ENDING),
+        ("toError", JobState.ENDING),
+    ],
+)
+def test_states_that_its_source_lists(word, state):
+    assert read(state=word).state is state
+
+
+def test_without_jobs_it_prints_nothing():
+    assert DIALECT.read_status("", 0) == {}
+    assert DIALECT.read_autopsy("\n") == {}
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["<html>", "{}", "[{}]", '{"7": {"state": "?"}}', '{"7": {"Job_Id": "x", "state": "Hold"}}'],
+)
+def test_what_is_no_queue_is_an_error(text):
+    with pytest.raises(BatchOutputError):
+        DIALECT.read_status(text, 0)
+
+
+@pytest.mark.parametrize(
+    ("job", "cause", "code", "signal"),
+    [
+        ({"state": "Terminated", "exit_code": 0}, "finished", 0, None),
+        ({"state": "Terminated", "exit_code": "768"}, "exit", 3, None),
+        ({"state": "Terminated", "exit_code": 9}, "signal", None, 9),
+        ({"state": "Terminated", "exit_code": 137 << 8}, "signal", None, 9),
+        ({"state": "Error", "events": [{"type": "FRAG_JOB_REQUEST"}]}, "cancelled", None, None),
+        (
+            {"state": "Error", "events": [{"type": "FRAG_JOB_REQUEST"}, {"type": "WALLTIME"}]},
+            "walltime", None, None,
+        ),
+        ({"state": "Error"}, "unknown", None, None),
+    ],
+    ids=str,
+)  # fmt: skip
+def test_ends_as_wait_has_them_and_as_events_tell(job, cause, code, signal):
+    end = read(**job).end
+    assert (end.cause, end.exit_code, end.signal) == (cause, code, signal)
+    assert end.words
+
+
+def test_jobs_are_asked_for_a_hundred_at_a_time():
+    commands = DIALECT.autopsy(tuple(str(number) for number in range(150)))
+    assert [len(command.argv) for command in commands] == [202, 102]
+    assert commands[0].argv[:4] == ("oarstat", "-J", "-j", "0")
