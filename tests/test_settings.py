@@ -37,6 +37,7 @@ def test_defaults_are_those_of_the_reference(layers):
         "checkpoint_s": 30.0,
         "on_error": "stop",
         "max_failed": "100%",
+        "version_gate": "stop",
         "error_rules": (),
     }
     assert {settings.origin(key) for key in KEYS} == {"default"}

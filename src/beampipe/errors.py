@@ -470,6 +470,12 @@ class RunInterruptedError(ExecutionError, KeyboardInterrupt):
     code = "run-interrupted"
 
 
+class VersionMismatchError(ExecutionError, RuntimeError):
+    """Workers or their scheduler have versions with which the run would break."""
+
+    code = "run-versions-differ"
+
+
 class PartialLostError(ExecutionError, RuntimeError):
     """A result on a worker is gone for good; its chunks are done again."""
 

@@ -158,6 +158,8 @@ class Settings(BaseModel):
     max_failed : str
         With `on_error` ``"skip"``: how much of a dataset may fail, as a percentage of its events
         (``"1%"``) or a number of events (``"100"``), before the run stops.
+    version_gate : {"stop", "warn", "off"}
+        What versions that differ between here and the workers do.
     error_rules : tuple of ErrorRule
         The user's own rules of what kind an error is, before those of the table. The rules of
         all settings files count, those of the stronger file first.
@@ -176,6 +178,7 @@ class Settings(BaseModel):
     checkpoint_s: Annotated[float, _NumberCheck, Field(gt=0, allow_inf_nan=False)] = 30.0
     on_error: Literal["stop", "skip"] = "stop"
     max_failed: Annotated[str, BeforeValidator(_check_budget)] = "100%"
+    version_gate: Literal["stop", "warn", "off"] = "stop"
 
     error_rules: Annotated[tuple[ErrorRule, ...], BeforeValidator(parse_error_rules)] = ()
 

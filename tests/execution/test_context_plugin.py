@@ -3,7 +3,8 @@
 import pytest
 from distributed import Client, LocalCluster
 
-from beampipe.errors import WorkersLostError
+from beampipe.environments.version_gate import versions_here
+from beampipe.errors import VersionMismatchError, WorkersLostError
 from beampipe.execution.bundles import Bundle, RunContext
 from beampipe.execution.context_plugin import ContextPlugin, pack_bundle, run_with_plugin
 
@@ -28,3 +29,17 @@ def test_every_worker_has_it_until_it_is_taken_away():
         lost = client.submit(run_with_plugin, "run 1", pack_bundle(Bundle(1, "data", (), 1.0)))
         with pytest.raises(WorkersLostError, match="run 1"):
             lost.result()
+
+
+def test_a_worker_that_comes_later_with_other_versions_does_nothing():
+    context = RunContext("abc", b"", {}, versions=versions_here() | {"numpy": "1.26.4"})
+    with (
+        LocalCluster(
+            n_workers=1, threads_per_worker=1, processes=False, dashboard_address=":0"
+        ) as cluster,
+        Client(cluster) as client,
+    ):
+        client.register_plugin(ContextPlugin(context), name="run 1")
+        refused = client.submit(run_with_plugin, "run 1", pack_bundle(Bundle(1, "data", (), 1.0)))
+        with pytest.raises(VersionMismatchError, match=r"numpy 1\.26\.4 here"):
+            refused.result()

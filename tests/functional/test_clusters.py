@@ -182,3 +182,25 @@ def test_what_is_no_client_is_refused(samples, tmp_path, cluster):
     with pytest.raises(bp.BeampipeError, match="closed"):
         run_on(closed, samples, tmp_path)
     assert not (tmp_path / "a run").exists()
+
+
+def test_versions_that_would_break_a_run_are_named_before_it_begins(
+    cluster, samples, expected, tmp_path, monkeypatch
+):
+    with Client(cluster) as client:
+        real = client.get_versions
+
+        def other(**how):
+            found = real(**how)
+            for worker in found["workers"].values():
+                worker["packages"] |= {"numpy": "1.26.4"}
+            return found
+
+        monkeypatch.setattr(client, "get_versions", other)
+        with pytest.raises(bp.BeampipeError, match=r"numpy .* here, 1\.26\.4 on 2 workers"):
+            run_on(client, samples, tmp_path)
+        assert not (tmp_path / "a run").exists()
+        monkeypatch.setenv("BEAMPIPE_VERSION_GATE", "warn")
+        result = run_on(client, samples, tmp_path)
+    assert result.output == expected
+    assert any("Versions differ: numpy" in note for note in result.notes)

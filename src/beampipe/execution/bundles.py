@@ -67,6 +67,8 @@ class RunContext:
         Where indexes of files are kept.
     columns : ColumnRoom or None
         What each host may keep of columns that were read; None for nothing.
+    versions : mapping of str to str, or None
+        Of the driver's packages: workers that come with others refuse; None where they need not.
     """
 
     digest: str
@@ -75,6 +77,7 @@ class RunContext:
     error_rules: tuple[ErrorRule, ...] = ()
     store: StorePlace | None = None
     columns: ColumnRoom | None = None
+    versions: Mapping[str, str | None] | None = None
 
 
 @dataclass(frozen=True, slots=True)

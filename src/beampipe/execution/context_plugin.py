@@ -13,6 +13,7 @@ from dask.sizeof import sizeof
 from distributed import get_worker
 from distributed.diagnostics.plugin import WorkerPlugin
 
+from beampipe.environments.version_gate import Mismatch, compare, sort_out, versions_here
 from beampipe.errors import WorkersLostError
 from beampipe.execution.accumulators import approximate_bytes
 from beampipe.execution.breadcrumbs import CrumbFile, open_crumbs
@@ -47,6 +48,7 @@ class ContextPlugin(WorkerPlugin):
         self._lock: threading.Lock | None = None  # made on the worker: it cannot travel
         self.departure: Departure | None = None
         self.unset: tuple[str, ...] = ()
+        self.mismatches: tuple[Mismatch, ...] = ()
         self._restorers: tuple[Callable[[], None], ...] = ()
 
     def setup(self, worker: Worker) -> None:
@@ -57,6 +59,10 @@ class ContextPlugin(WorkerPlugin):
         self.departure = watch_departure(worker, str(id(self)))
         self._restorers = (slow_profiler(worker), switch_often())
         self.unset = list_unset(worker)
+        if self.context.versions is not None:
+            self.mismatches = tuple(
+                compare(self.context.versions, versions_here(), example=worker.address)
+            )
 
     def teardown(self, worker: Worker) -> None:
         """Take away what was there for the run: it is over, or the worker closes."""
@@ -104,6 +110,8 @@ def run_with_plugin(name: str, packed: bytes, sent: Sent | None = None) -> Parti
     ------
     WorkersLostError
         ``run-workers-lost``: the plugin is not there; somebody took it away.
+    VersionMismatchError
+        ``run-versions-differ``: this worker came later, with versions that break the run.
     """
     bundle: Bundle = pickle.loads(packed)  # noqa: S301 (from our own driver)
     worker = get_worker()
@@ -114,6 +122,7 @@ def run_with_plugin(name: str, packed: bytes, sent: Sent | None = None) -> Parti
             why=f"the worker plugin {name} is gone",
             fix="`beampipe resume` the run",
         )
+    sort_out(plugin.mismatches, "stop")
     key = worker.get_current_task()
     departure = plugin.departure
     budget = Budget(departure.ends_at) if departure is not None else None

@@ -19,6 +19,7 @@ from beampipe.errors import (
     ExecutionError,
     PartialLostError,
     ProcessorOutputError,
+    VersionMismatchError,
     WorkersLostError,
 )
 from beampipe.execution.budgets import ANYTHING
@@ -309,8 +310,10 @@ class Driver:
                 self._refuse([held.key], held.chunks, held.manifest)
             self._stop = event.error
             return
+        if isinstance(event.error, VersionMismatchError):
+            self._stop = self._stop or event.error
         self._count("bundles_lost", 1)
-        if isinstance(event.error, PartialLostError):
+        if isinstance(event.error, PartialLostError | VersionMismatchError):
             # A result that went down with its worker says nothing against its chunks.
             self.casualties.send_again(list(outing.chunks.values()), outing)
         else:

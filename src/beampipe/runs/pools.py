@@ -8,6 +8,7 @@ from contextlib import AbstractContextManager, ExitStack, nullcontext
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal
 
+from beampipe.environments.version_gate import check_versions
 from beampipe.errors import ArgumentError
 from beampipe.execution.bundles import RunContext
 from beampipe.execution.index_desk import IndexDesk
@@ -15,6 +16,7 @@ from beampipe.execution.inline_pool import InlinePool
 from beampipe.execution.pool import Pool
 from beampipe.execution.worker_settings import list_unset_of_scheduler
 from beampipe.runs.embedded import embedded_client, warm_workers
+from beampipe.settings import Settings
 
 if TYPE_CHECKING:
     from distributed import Client
@@ -72,6 +74,20 @@ def find_unset(client: Client | Literal["inline"] | None) -> tuple[str, ...]:
     if client is None or isinstance(client, str):
         return ()
     return list_unset_of_scheduler(client)
+
+
+def find_differences(client: Client | Literal["inline"] | None, settings: Settings) -> list[str]:
+    """Name the versions in which a given client's scheduler and workers differ from here.
+
+    Raises
+    ------
+    VersionMismatchError
+        ``run-versions-differ``: a run would break.
+    """
+    if client is None or isinstance(client, str):
+        return []
+    found = check_versions(client, settings.version_gate)
+    return [f"Versions differ: {text}." for text in found]
 
 
 def find_dashboard(client: Client) -> str:

@@ -20,7 +20,7 @@ from beampipe.execution.runs_index import find_run
 from beampipe.results.result import RunResult
 from beampipe.runs.arguments import ON_ERROR, check_budget, check_choice
 from beampipe.runs.changes import accept, check_chunksize, find_changes, record_remarks
-from beampipe.runs.pools import INLINE, check_client, prepared_workers
+from beampipe.runs.pools import INLINE, check_client, find_differences, prepared_workers
 from beampipe.runs.run import RunOptions, drive
 from beampipe.settings import load_settings
 
@@ -96,6 +96,7 @@ def resume(  # noqa: PLR0913 (as `run` has them)
         reproducible=bool(job.options.get("reproducible")),
         progress=progress,
         settings=settings,
+        differences=find_differences(client, settings),
     )
     with prepared_workers(client, options.workers):
         return drive(job, client=client, options=options, begun=begun, stages_s={})

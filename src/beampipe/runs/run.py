@@ -14,6 +14,7 @@ from beampipe.datasets.fileset import read_fileset
 from beampipe.datasets.metadata_cache import MetadataCache
 from beampipe.datasets.model import Plan
 from beampipe.datasets.planning import Limits, make_plan
+from beampipe.environments.version_gate import versions_here
 from beampipe.errors import RunInterruptedError, join_fixes
 from beampipe.execution.driver import DriverOptions
 from beampipe.execution.engine import (
@@ -24,6 +25,7 @@ from beampipe.execution.engine import (
     lay_out,
     make_context,
 )
+from beampipe.execution.history import REMARK, add_to_history
 from beampipe.execution.interrupts import terminable
 from beampipe.execution.processors import load_processor
 from beampipe.execution.provenance import collect_provenance
@@ -33,7 +35,14 @@ from beampipe.results.result import RunResult
 from beampipe.runs.arguments import ON_ERROR, check_budget, check_choice, refuse_foreign
 from beampipe.runs.display import show_counting, show_progress
 from beampipe.runs.indexing import make_desk
-from beampipe.runs.pools import INLINE, check_client, find_unset, open_pool, prepared_workers
+from beampipe.runs.pools import (
+    INLINE,
+    check_client,
+    find_differences,
+    find_unset,
+    open_pool,
+    prepared_workers,
+)
 from beampipe.runs.reusing import (
     Prospect,
     absolute_paths,
@@ -67,6 +76,7 @@ class RunOptions:
     workers: int | None = None
     progress: bool = True
     settings: Settings = field(default_factory=load_settings)
+    differences: Sequence[str] = ()
 
 
 def run(  # noqa: PLR0913 (the names of coffea's Runner, so that its arguments can be pasted in)
@@ -197,6 +207,7 @@ def run_with_options(
 ) -> RunResult:
     """`run`, with its options gathered."""
     check_client(client)
+    options = replace(options, differences=find_differences(client, options.settings))
     begun = time.monotonic()
     places = places_to_look(options.reuse_from, fresh=options.fresh)
     with ExitStack() as stack:
@@ -345,6 +356,9 @@ def _drive(
     with ExitStack() as stack:
         notify = stack.enter_context(show_progress(enabled=options.progress))
         starting = time.monotonic()
+        add_to_history(
+            job.directory.path, [{"what": REMARK, "text": text} for text in options.differences]
+        )
         pool, dashboard = stack.enter_context(
             open_pool(
                 client,
@@ -352,6 +366,7 @@ def _drive(
                     job.context,
                     error_rules=options.settings.error_rules,
                     columns=_column_room(options.settings),
+                    versions=_versions_to_ask_for(client, options.settings),
                 ),
                 workers=options.workers,
                 memory_limit=options.settings.memory_limit,
@@ -368,6 +383,14 @@ def _drive(
             stages_s=stages_s,
         )
     return RunResult(record)
+
+
+def _versions_to_ask_for(
+    client: Client | Literal["inline"] | None, settings: Settings
+) -> Mapping[str, str | None] | None:
+    """What workers that come later are held against; our own are this very environment."""
+    is_ours = client is None or isinstance(client, str)
+    return None if is_ours or settings.version_gate != "stop" else versions_here()
 
 
 def _column_room(settings: Settings) -> ColumnRoom:

@@ -1,0 +1,189 @@
+"""What a worker with another version of a package does to a run: tried, one by one.
+
+    python -m benchmarks.mismatches --page docs/reference/version-gate.md
+
+For each row an environment is made (build/mismatches/, with `uv`) that is this one but for one
+package. A worker of it does the dimuon analysis with the version gate off; what comes back is
+compared with what this process computes itself.
+"""
+
+import argparse
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import threading
+from pathlib import Path
+
+from distributed import Client, LocalCluster
+
+import beampipe as bp
+
+PROJECT = Path(__file__).parents[1]
+FOLDER = PROJECT / "build" / "mismatches"
+BEGIN, END = "<!-- mismatches: begin -->", "<!-- mismatches: end -->"
+# What is put in place of what; an empty version takes the package away.
+ROWS = {
+    "dask, distributed": {"dask": "2026.3.0", "distributed": "2026.3.0"},
+    "dask, distributed (a year)": {"dask": "2025.9.1", "distributed": "2025.9.1"},
+    "dask, distributed (two years)": {"dask": "2024.9.1", "distributed": "2024.9.1"},
+    "msgpack": {"msgpack": "1.0.8"},
+    "cloudpickle": {"cloudpickle": "3.0.0"},
+    "cloudpickle (old)": {"cloudpickle": "2.2.1"},
+    "tornado": {"tornado": "6.4.1"},
+    "numpy": {"numpy": "2.0.2"},
+    "numpy 1": {"numpy": "1.26.4"},
+    "awkward": {"awkward": "2.8.2", "awkward-cpp": "45"},
+    "uproot": {"uproot": "5.6.0"},
+    "coffea": {"coffea": "2025.12.0"},
+    "coffea not there": {"coffea": ""},
+    "hist": {"hist": "2.8.0"},
+    "boost-histogram": {"boost-histogram": "1.5.0"},
+    "numba": {"numba": "0.61.2", "llvmlite": "0.44.0"},
+    "beampipe not there": {"beampipe": ""},
+}
+_PATIENCE_S = 90
+
+
+def say(text):
+    print(text, file=sys.stderr, flush=True)
+
+
+def uv(*argv):
+    program = shutil.which("uv") or str(Path(sys.executable).with_name("uv"))
+    done = subprocess.run([program, *argv], capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise RuntimeError(done.stderr.strip().splitlines()[-1])
+
+
+def make_environment(name, changes):
+    """An environment like this one, but for the changes."""
+    place = FOLDER / "".join(sign if sign.isalnum() else "-" for sign in name)
+    python = place / "bin" / "python"
+    if (place / "made").exists():
+        return python
+    shutil.rmtree(place, ignore_errors=True)
+    uv("venv", "--python", sys.executable, str(place))
+    given = {package: version for package, version in changes.items() if version}
+    pins = [
+        line
+        for line in (PROJECT / "constraints.txt").read_text().splitlines()
+        if line.partition("==")[0] not in given
+    ]
+    with tempfile.TemporaryDirectory() as folder:
+        constraints, overrides = Path(folder) / "constraints.txt", Path(folder) / "overrides.txt"
+        constraints.write_text("\n".join(pins))
+        overrides.write_text("\n".join(f"{name}=={text}" for name, text in given.items()))
+        uv(
+            *("pip", "install", "--quiet", "--python", str(python)),
+            *("-c", str(constraints), "--override", str(overrides), "-e", str(PROJECT)),
+        )
+    for package in changes.keys() - given.keys():
+        uv("pip", "uninstall", "--quiet", "--python", str(python), package)
+    (place / "made").touch()
+    return python
+
+
+def versions_of(python, packages):
+    code = (
+        "import sys, importlib.metadata as m\n"
+        "for p in sys.argv[1:]:\n"
+        "    try: print(p, m.version(p))\n"
+        "    except m.PackageNotFoundError: print(p, 'none')"
+    )
+    shown = [package for package in packages if package not in {"awkward-cpp", "llvmlite"}]
+    done = subprocess.run([python, "-c", code, *shown], capture_output=True, text=True, check=True)
+    return ", ".join(done.stdout.split("\n")[:-1])
+
+
+def try_run(python, data, expected):
+    """What a run on one worker of that environment gives, in words."""
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        LocalCluster(n_workers=0, dashboard_address=":0", silence_logs=50) as cluster,
+        Client(cluster) as client,
+    ):
+        log = Path(folder) / "worker.log"
+        command = [
+            "-m",
+            "distributed.cli.dask_worker",
+            cluster.scheduler_address,
+            "--nthreads",
+            "1",
+        ]
+        with log.open("w") as output:
+            worker = subprocess.Popen(
+                [python, *command, "--no-dashboard", "--local-directory", folder],
+                stdout=output, stderr=output, cwd=folder,
+            )  # fmt: skip
+            try:
+                client.wait_for_workers(1, timeout=_PATIENCE_S)
+                return _outcome(client, data, expected, Path(folder) / "run")
+            except TimeoutError:
+                lines = [line for line in log.read_text().splitlines() if "Error" in line]
+                return f"no worker: {lines[-1] if lines else 'no word'}"
+            finally:
+                worker.terminate()
+                worker.wait(30)
+
+
+def _outcome(client, data, expected, run_dir):
+    found = []
+
+    def run():
+        try:
+            result = bp.run(
+                f"{PROJECT}/examples/dimuon.py:process", str(data),
+                client=client, run_dir=run_dir, progress=False, fresh=True, chunksize=10_000,
+            )  # fmt: skip
+        except Exception as error:  # noqa: BLE001 (it is what is looked for)
+            reason = getattr(error, "why", "") or str(error)
+            found.append(f"{type(error).__name__}: {reason.splitlines()[0][:160]}")
+            return
+        names = [name for name, value in expected.items() if hasattr(value, "values")]
+        equal = all((expected[n].values() == result.output[n].values()).all() for n in names)
+        found.append("the same result" if equal else "**another result**")
+
+    thread = threading.Thread(target=run, daemon=True)
+    thread.start()
+    thread.join(_PATIENCE_S)
+    return found[0] if found else f"nothing within {_PATIENCE_S} s"
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--only", nargs="+", choices=ROWS, default=[*ROWS])
+    parser.add_argument("--page", type=Path, help="write the table into this page")
+    arguments = parser.parse_args()
+    os.environ["BEAMPIPE_VERSION_GATE"] = "off"
+    FOLDER.mkdir(parents=True, exist_ok=True)
+    data = FOLDER / "data"
+    if not data.exists():
+        bp.make_data(data, events=40_000)
+    expected = bp.run(
+        f"{PROJECT}/examples/dimuon.py:process", str(data),
+        workers=0, progress=False, fresh=True, run_dir=Path(tempfile.mkdtemp()) / "run",
+    ).output  # fmt: skip
+    rows = []
+    for name in arguments.only:
+        packages = [*ROWS[name]]
+        try:
+            python = make_environment(name, ROWS[name])
+        except RuntimeError as error:
+            say(f"{name}: cannot be installed: {error}")
+            continue
+        row = (versions_of(sys.executable, packages), versions_of(python, packages))
+        rows.append((*row, try_run(python, data, expected)))
+        say(f"{name}: {rows[-1]}")
+    lines = ["| here | on the worker | what came of it |", "|---|---|---|"]
+    table = "\n".join([*lines, *(f"| {' | '.join(row)} |" for row in rows)])
+    print(table)
+    if arguments.page:
+        text = arguments.page.read_text()
+        head, tail = text.partition(BEGIN)[0], text.partition(END)[2]
+        arguments.page.write_text(f"{head}{BEGIN}\n{table}\n{END}{tail}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""What both sides must have alike: versions, code, credentials."""

@@ -1,0 +1,248 @@
+"""Whether client, scheduler and workers have versions that work together.
+
+What Dask's own check warns of, and what it does not know: the packages that read and compute. Which
+differences do what was tried, with the script `benchmarks/mismatches.py`; the table is in
+docs/reference/version-gate.md.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final, Literal
+
+from beampipe.errors import VersionMismatchError
+
+if TYPE_CHECKING:
+    from distributed import Client
+
+Level = Literal["stop", "warn", "off"]
+Role = Literal["scheduler", "worker"]
+_MISSING = "none"
+
+
+@dataclass(frozen=True, slots=True)
+class _Rule:
+    """What a difference of one package does.
+
+    Attributes
+    ----------
+    parts : int
+        How many numbers of a version must be the same; 0 is all of it.
+    is_fatal : bool
+        Whether it breaks runs, or changes what they give.
+    scheduler : bool
+        Whether the scheduler's matters.
+    needed : bool
+        Whether workers cannot do without.
+    """
+
+    parts: int
+    is_fatal: bool
+    scheduler: bool = False
+    needed: bool = True
+
+
+RULES: Final[Mapping[str, _Rule]] = {
+    # Code is sent as bytecode.
+    "python": _Rule(2, is_fatal=True),
+    # Driver and workers are one program.
+    "beampipe": _Rule(0, is_fatal=True),
+    "dask": _Rule(2, is_fatal=True, scheduler=True),
+    "distributed": _Rule(2, is_fatal=True, scheduler=True),
+    "msgpack": _Rule(1, is_fatal=True, scheduler=True),
+    "cloudpickle": _Rule(2, is_fatal=False, scheduler=True),
+    "numpy": _Rule(1, is_fatal=True),
+    "awkward": _Rule(2, is_fatal=False),
+    "uproot": _Rule(2, is_fatal=False),
+    "coffea": _Rule(2, is_fatal=False),
+    "hist": _Rule(2, is_fatal=False),
+    "boost-histogram": _Rule(2, is_fatal=False),
+    "numba": _Rule(2, is_fatal=False, needed=False),
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Mismatch:
+    """A package that is not the same on both sides.
+
+    Attributes
+    ----------
+    package : str
+    role : {"scheduler", "worker"}
+        Where it differs from the client's.
+    ours, theirs : str
+        Versions; ``"none"`` where it is not installed.
+    count : int
+        On how many workers.
+    example : str
+        One of their addresses.
+    is_fatal : bool
+        Whether it breaks runs, or changes what they give.
+    """
+
+    package: str
+    role: Role
+    ours: str
+    theirs: str
+    count: int = 1
+    example: str = ""
+    is_fatal: bool = False
+
+    def __str__(self) -> str:
+        where = self.role if self.role == "scheduler" else f"{self.count} workers"
+        example = f" (as {self.example})" if self.example and self.role == "worker" else ""
+        return f"{self.package} {self.ours} here, {self.theirs} on {where}{example}"
+
+
+def versions_here() -> dict[str, str | None]:
+    """The versions in this process, as Dask tells them."""
+    from distributed.versions import get_versions
+
+    return dict(get_versions(packages=list(RULES))["packages"])
+
+
+def compare(
+    ours: Mapping[str, str | None],
+    theirs: Mapping[str, str | None],
+    role: Role = "worker",
+    *,
+    example: str = "",
+) -> list[Mismatch]:
+    """Compare the versions of two processes.
+
+    Parameters
+    ----------
+    ours, theirs : mapping
+        Versions by package; None, or nothing, where it is not installed.
+    role : {"scheduler", "worker"}
+        What the other one is.
+    example : str
+        Its address.
+    """
+    found = []
+    for package, rule in RULES.items():
+        if role == "scheduler" and not rule.scheduler:
+            continue
+        mine, other = ours.get(package), theirs.get(package)
+        if not mine or _same(mine, other, rule.parts):
+            continue  # what the client does not have its processor does not use
+        is_missing = other is None and rule.needed and role == "worker"
+        found.append(
+            Mismatch(
+                package=package,
+                role=role,
+                ours=_plain(mine),
+                theirs=_plain(other),
+                example=example,
+                is_fatal=rule.is_fatal or is_missing,
+            )
+        )
+    return found
+
+
+def find_mismatches(versions: Mapping[str, Any]) -> list[Mismatch]:
+    """Find what differs in what ``client.get_versions(packages=...)`` gives, the worst first."""
+    ours = versions["client"]["packages"]
+    found = compare(ours, (versions["scheduler"] or {}).get("packages", {}), "scheduler")
+    groups: dict[tuple[str, str], list[Mismatch]] = {}
+    for address, facts in versions["workers"].items():
+        if not isinstance(facts, Mapping) or "packages" not in facts:
+            continue  # it went away while it was asked
+        for one in compare(ours, facts["packages"], example=address):
+            groups.setdefault((one.package, one.theirs), []).append(one)
+    for alike in groups.values():
+        first = alike[0]
+        found.append(
+            Mismatch(
+                package=first.package,
+                role="worker",
+                ours=first.ours,
+                theirs=first.theirs,
+                count=len(alike),
+                example=first.example,
+                is_fatal=first.is_fatal,
+            )
+        )
+    return sorted(found, key=lambda one: not one.is_fatal)
+
+
+def check_versions(client: Client, level: Level) -> tuple[str, ...]:
+    """Refuse workers and schedulers with which a run would break.
+
+    One question to the scheduler and to each worker that there is. Workers that come later are
+    looked at when they come (`beampipe.execution.context_plugin`).
+
+    Parameters
+    ----------
+    client : distributed.Client
+    level : {"stop", "warn", "off"}
+        What is done about it.
+
+    Returns
+    -------
+    tuple of str
+        What is different, and does not stop the run.
+
+    Raises
+    ------
+    VersionMismatchError
+        ``run-versions-differ``
+    """
+    if level == "off":
+        return ()
+    try:
+        versions: Any = client.get_versions(packages=list(RULES))
+    except (OSError, TimeoutError):  # whoever uses the client next says so better
+        return ()
+    return sort_out(find_mismatches(versions), level)
+
+
+def sort_out(found: Iterable[Mismatch], level: Level) -> tuple[str, ...]:
+    """Raise for what is fatal, and give the rest as texts.
+
+    Raises
+    ------
+    VersionMismatchError
+        ``run-versions-differ``
+    """
+    found = list(found)
+    fatal = [one for one in found if one.is_fatal]
+    if fatal and level == "stop":
+        raise VersionMismatchError(
+            "Workers, or their scheduler, have versions with which this run would break.",
+            why="; ".join(map(str, fatal)),
+            fix=_remedy(fatal),
+            mismatches=tuple(map(str, found)),
+        )
+    return tuple(map(str, found)) if level != "off" else ()
+
+
+def _remedy(fatal: Iterable[Mismatch]) -> str:
+    wanted = " ".join(
+        f"{one.package}=={one.ours}" for one in fatal if one.package not in {"python", "beampipe"}
+    )
+    parts = [f"install {wanted} there (or the workers' versions here)"] if wanted else []
+    if any(one.package == "python" for one in fatal):
+        parts.append("use the same Python on both sides")
+    if any(one.package == "beampipe" for one in fatal):
+        parts.append("install the same Beampipe on both sides")
+    return f"{', '.join(parts)}; `version_gate = 'warn'` goes on regardless"
+
+
+def _same(mine: str, other: str | None, parts: int) -> bool:
+    if other is None:
+        return False
+    if not parts:
+        return mine == other
+    return _numbers(mine)[:parts] == _numbers(other)[:parts]
+
+
+def _numbers(version: str) -> list[str]:
+    return re.findall(r"\d+", version)
+
+
+def _plain(version: str | None) -> str:
+    """A version as people write it; Python's comes as ``3.11.7.final.0``."""
+    return re.sub(r"\.final\.\d+$", "", version) if version else _MISSING
