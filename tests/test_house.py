@@ -26,6 +26,7 @@ PUBLIC_NAMES = {
     "__version__",
     "cluster",
     "connect",
+    "input_path",
     "load",
     "make_data",
     "reproduce",

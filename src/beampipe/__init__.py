@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from beampipe.clusters.connecting import connect
     from beampipe.clusters.opening import cluster
     from beampipe.datasets.samples import make_data
+    from beampipe.environments.inputs import input_path
     from beampipe.results.result import RunResult
     from beampipe.runs.load import load
     from beampipe.runs.reproduce import reproduce
@@ -30,6 +31,7 @@ __all__ = [
     "__version__",
     "cluster",
     "connect",
+    "input_path",
     "load",
     "make_data",
     "reproduce",
@@ -44,6 +46,7 @@ _PLACES = {
     "RunResult": "beampipe.results.result:RunResult",
     "cluster": "beampipe.clusters.opening:cluster",
     "connect": "beampipe.clusters.connecting:connect",
+    "input_path": "beampipe.environments.inputs:input_path",
     "load": "beampipe.runs.load:load",
     "make_data": "beampipe.datasets.samples:make_data",
     "reproduce": "beampipe.runs.reproduce:reproduce",

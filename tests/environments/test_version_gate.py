@@ -55,6 +55,13 @@ def test_what_a_difference_is(change, found):
     assert packages(compare(HERE, HERE | change)) == found
 
 
+def test_what_the_processor_imports_must_be_there_and_may_differ():
+    ours = HERE | {"correctionlib": "2.6", "toolz": "1.0"}
+    assert packages(compare(ours, HERE)) == {"correctionlib": True}
+    assert packages(compare(ours, HERE | {"correctionlib": "2.5"})) == {"correctionlib": False}
+    assert packages(compare(ours, HERE, "scheduler")) == {}
+
+
 def test_of_the_scheduler_less_matters():
     other = {"python": "3.12.0", "dask": "2026.8.0", "distributed": "2026.3.0"}
     assert packages(compare(HERE, other, "scheduler")) == {"distributed": True}
@@ -98,16 +105,16 @@ def test_a_real_cluster_of_this_environment_is_the_same(monkeypatch):
     ):
         assert check_versions(client, "stop") == ()
         assert set(RULES) <= {*versions_here()}
-        monkeypatch.setitem(RULES, "toolz", version_gate._Rule(0, is_fatal=True))
+        monkeypatch.setitem(RULES, "click", version_gate._Rule(0, is_fatal=True))
         real = client.get_versions
 
         def other(**how):
             found = real(**how)
-            found["client"]["packages"] |= {"toolz": "0.1"}
+            found["client"]["packages"] |= {"click": "0.1"}
             return found
 
         monkeypatch.setattr(client, "get_versions", other)
-        with pytest.raises(VersionMismatchError, match=r"toolz 0\.1 here"):
+        with pytest.raises(VersionMismatchError, match=r"click 0\.1 here"):
             check_versions(client, "stop")
         assert check_versions(client, "off") == ()
 

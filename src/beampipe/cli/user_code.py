@@ -57,7 +57,7 @@ def show_raised(error: BaseException, *, debug: bool) -> None:
 
 def leave_libraries(frames: TracebackType) -> None:
     """Cut a traceback after the last line of the user's own, where their variables are."""
-    from beampipe.execution.own_code import is_installed
+    from beampipe.environments.own_code import is_installed
 
     last: TracebackType | None = None
     frame: TracebackType | None = frames

@@ -63,6 +63,11 @@ RULES: Final[Mapping[str, _Rule]] = {
 }
 
 
+_ANY_OTHER: Final = _Rule(0, is_fatal=False)
+_DASKS_OWN: Final = {"tornado", "toolz", "pandas", "lz4"}
+"""What Dask tells besides, and what does not matter here."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Mismatch:
     """A package that is not the same on both sides.
@@ -96,11 +101,11 @@ class Mismatch:
         return f"{self.package} {self.ours} here, {self.theirs} on {where}{example}"
 
 
-def versions_here() -> dict[str, str | None]:
-    """The versions in this process, as Dask tells them."""
+def versions_here(packages: Iterable[str] = ()) -> dict[str, str | None]:
+    """The versions in this process, as Dask tells them; of more packages, if they are named."""
     from distributed.versions import get_versions
 
-    return dict(get_versions(packages=list(RULES))["packages"])
+    return dict(get_versions(packages=[*RULES, *packages])["packages"])
 
 
 def compare(
@@ -122,8 +127,11 @@ def compare(
         Its address.
     """
     found = []
-    for package, rule in RULES.items():
+    for package in dict.fromkeys((*RULES, *ours)):
+        rule = RULES.get(package, _ANY_OTHER)
         if role == "scheduler" and not rule.scheduler:
+            continue
+        if package in _DASKS_OWN:
             continue
         mine, other = ours.get(package), theirs.get(package)
         if not mine or _same(mine, other, rule.parts):
@@ -168,7 +176,7 @@ def find_mismatches(versions: Mapping[str, Any]) -> list[Mismatch]:
     return sorted(found, key=lambda one: not one.is_fatal)
 
 
-def check_versions(client: Client, level: Level) -> tuple[str, ...]:
+def check_versions(client: Client, level: Level, packages: Iterable[str] = ()) -> tuple[str, ...]:
     """Refuse workers and schedulers with which a run would break.
 
     One question to the scheduler and to each worker that there is. Workers that come later are
@@ -179,6 +187,8 @@ def check_versions(client: Client, level: Level) -> tuple[str, ...]:
     client : distributed.Client
     level : {"stop", "warn", "off"}
         What is done about it.
+    packages : iterable of str
+        What the processor imports besides: workers must have it.
 
     Returns
     -------
@@ -193,7 +203,7 @@ def check_versions(client: Client, level: Level) -> tuple[str, ...]:
     if level == "off":
         return ()
     try:
-        versions: Any = client.get_versions(packages=list(RULES))
+        versions: Any = client.get_versions(packages=[*RULES, *packages])
     except (OSError, TimeoutError):  # whoever uses the client next says so better
         return ()
     return sort_out(find_mismatches(versions), level)

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 import cloudpickle
 
 from beampipe.datasets.model import Chunk
+from beampipe.environments.code_archive import CodeArchive
+from beampipe.environments.inputs import InputFile, inputs_at, lay_out_inputs
 from beampipe.error_kinds import classify_error
 from beampipe.error_rules import ErrorRule
 from beampipe.errors import BeampipeError, ProcessorPickleError
@@ -67,6 +69,10 @@ class RunContext:
         Where indexes of files are kept.
     columns : ColumnRoom or None
         What each host may keep of columns that were read; None for nothing.
+    code : CodeArchive or None
+        The user's own modules that the processor imports when it runs.
+    inputs : tuple of InputFile
+        Declared inputs, for workers that do not see them.
     versions : mapping of str to str, or None
         Of the driver's packages: workers that come with others refuse; None where they need not.
     """
@@ -77,6 +83,8 @@ class RunContext:
     error_rules: tuple[ErrorRule, ...] = ()
     store: StorePlace | None = None
     columns: ColumnRoom | None = None
+    code: CodeArchive | None = None
+    inputs: tuple[InputFile, ...] = ()
     versions: Mapping[str, str | None] | None = None
 
 
@@ -174,10 +182,11 @@ def run_bundle(
         left.clear()
     else:
         work = _Work(context, bundle, bench, folder, trail or Trail(), left)
-        while left and not is_unwanted():
-            work.do(left.pop(0))
-            if time.perf_counter() - begin > bundle.budget_s:
-                break
+        with inputs_at(lay_out_inputs(context.inputs)):
+            while left and not is_unwanted():
+                work.do(left.pop(0))
+                if time.perf_counter() - begin > bundle.budget_s:
+                    break
         bench.reader.drop_ahead()
         if approximate_bytes(folder.total.value) > _LARGE_BYTES:
             bench.last_output = None  # the worker may have no room for what is only compared

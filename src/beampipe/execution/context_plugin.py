@@ -7,12 +7,14 @@ import pickle
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dask.sizeof import sizeof
 from distributed import get_worker
 from distributed.diagnostics.plugin import WorkerPlugin
 
+from beampipe.environments.code_archive import lay_out_code, take_away_code
 from beampipe.environments.version_gate import Mismatch, compare, sort_out, versions_here
 from beampipe.errors import WorkersLostError
 from beampipe.execution.accumulators import approximate_bytes
@@ -49,6 +51,7 @@ class ContextPlugin(WorkerPlugin):
         self.departure: Departure | None = None
         self.unset: tuple[str, ...] = ()
         self.mismatches: tuple[Mismatch, ...] = ()
+        self._code: Path | None = None
         self._restorers: tuple[Callable[[], None], ...] = ()
 
     def setup(self, worker: Worker) -> None:
@@ -59,9 +62,14 @@ class ContextPlugin(WorkerPlugin):
         self.departure = watch_departure(worker, str(id(self)))
         self._restorers = (slow_profiler(worker), switch_often())
         self.unset = list_unset(worker)
+        self._code = lay_out_code(self.context.code, Path(worker.local_directory))
         if self.context.versions is not None:
             self.mismatches = tuple(
-                compare(self.context.versions, versions_here(), example=worker.address)
+                compare(
+                    self.context.versions,
+                    versions_here(self.context.versions),
+                    example=worker.address,
+                )
             )
 
     def teardown(self, worker: Worker) -> None:
@@ -69,6 +77,7 @@ class ContextPlugin(WorkerPlugin):
         leave_departure(worker, str(id(self)))
         for restore in self._restorers:
             restore()
+        take_away_code(self._code, self.context.code)
         if self._crumbs is not None:
             self._crumbs.close()
 

@@ -6,7 +6,7 @@ import hashlib
 import secrets
 import shlex
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -16,6 +16,9 @@ import cloudpickle
 
 from beampipe.datasets.model import Plan
 from beampipe.datasets.plan_format import plan_to_json
+from beampipe.environments.code_archive import pack_modules
+from beampipe.environments.inputs import list_inputs
+from beampipe.environments.own_code import users_code_importable
 from beampipe.errors import (
     BeampipeError,
     ProcessorFailedError,
@@ -30,7 +33,6 @@ from beampipe.execution.bundles import RunContext
 from beampipe.execution.driver import Driver, DriverOptions
 from beampipe.execution.history import ACCEPTED, read_history
 from beampipe.execution.ledger import Ledger
-from beampipe.execution.own_code import users_code_importable
 from beampipe.execution.pool import Pool
 from beampipe.execution.processors import Processor
 from beampipe.execution.progress import Notify, ignore
@@ -83,8 +85,22 @@ class Job:
     options: Mapping[str, Any] = field(default_factory=dict)
 
 
-def make_context(processor: Processor, schema: Any, plan: Plan) -> RunContext:
+def make_context(
+    processor: Processor,
+    schema: Any,
+    plan: Plan,
+    *,
+    modules: Iterable[str] = (),
+    inputs: Iterable[Path] = (),
+) -> RunContext:
     """Pack what every worker needs.
+
+    Parameters
+    ----------
+    modules : iterable of str
+        What the processor imports when it runs.
+    inputs : iterable of Path
+        Files that it reads besides the ROOT files.
 
     Raises
     ------
@@ -93,7 +109,9 @@ def make_context(processor: Processor, schema: Any, plan: Plan) -> RunContext:
     """
     payload = pickle_processor(processor, schema)
     metadata = {dataset.name: dict(dataset.metadata) for dataset in plan.datasets}
-    return RunContext(hashlib.sha256(payload).hexdigest(), payload, metadata)
+    digest = hashlib.sha256(payload).hexdigest()
+    code = pack_modules(modules)
+    return RunContext(digest, payload, metadata, code=code, inputs=list_inputs(inputs))
 
 
 def lay_out(  # noqa: PLR0913 (all that a run is made of)

@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING
 from beampipe.datasets.chunks import chunk_range
 from beampipe.datasets.model import Chunk
 from beampipe.datasets.urls import hide_secrets, show_url
+from beampipe.environments.own_code import where_raised
 from beampipe.error_kinds import classify_error
 from beampipe.error_rules import ErrorRule
 from beampipe.errors import BeampipeError, ProcessorFailedError
 from beampipe.execution.manifest import FailedChunk
-from beampipe.execution.own_code import where_raised
 
 if TYPE_CHECKING:
     from beampipe.reading.chunk_events import ChunkEvents

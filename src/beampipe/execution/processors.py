@@ -19,13 +19,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from beampipe.environments.own_code import is_installed
 from beampipe.errors import (
     ProcessorKindError,
     ProcessorLoadError,
     ProcessorNameError,
     ProcessorParamsError,
 )
-from beampipe.execution.own_code import is_installed
 
 
 @dataclass(frozen=True, slots=True)

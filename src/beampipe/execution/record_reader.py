@@ -13,6 +13,7 @@ from typing import Any
 
 from beampipe.datasets.model import Plan
 from beampipe.datasets.plan_format import plan_from_json
+from beampipe.environments.own_code import users_code_importable
 from beampipe.errors import AccumulationError, NotARunError, PlanFormatError, TrustError
 from beampipe.execution.accounting import (
     Accounting,
@@ -34,7 +35,6 @@ from beampipe.execution.history import (
 )
 from beampipe.execution.lease import is_held
 from beampipe.execution.ledger import read_segments
-from beampipe.execution.own_code import users_code_importable
 from beampipe.execution.record import RunRecord
 from beampipe.execution.run_directory import RunDirectory, check_member, open_run_directory
 from beampipe.execution.segments import TORN, Segment

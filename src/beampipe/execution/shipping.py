@@ -12,9 +12,9 @@ from typing import Any
 
 import cloudpickle
 
+from beampipe.environments.own_code import is_own_module
 from beampipe.errors import ProcessorPickleError
 from beampipe.execution.kernels import digest_kernel, is_kernel, reduce_kernel
-from beampipe.execution.own_code import is_own_module
 from beampipe.execution.processors import Processor
 
 

@@ -20,13 +20,13 @@ from beampipe.datasets.counting import count_files
 from beampipe.datasets.metadata_cache import MetadataCache
 from beampipe.datasets.model import FileEntry, FilePlan, FileSpec
 from beampipe.datasets.urls import show_url
+from beampipe.environments.own_code import users_code_importable
 from beampipe.errors import ArgumentError, BeampipeError, FileMismatchError, ProcessorLoadError
 from beampipe.execution.engine import Job, make_context
 from beampipe.execution.history import ACCEPTED, REMARK, add_to_history, read_history
 from beampipe.execution.identity import Identity, compare, identify
 from beampipe.execution.identity.packages import refresh_versions
 from beampipe.execution.ledger import Ledger
-from beampipe.execution.own_code import users_code_importable
 from beampipe.execution.processors import Processor, find_named, load_processor
 from beampipe.execution.storage import write_atomic
 
@@ -247,7 +247,13 @@ def accept(job: Job, changes: Changes) -> Job:
     context = job.context
     fact: dict[str, Any] = {}
     if changes.processor is not None:
-        context = make_context(changes.processor, changes.schema, job.plan)
+        context = make_context(
+            changes.processor,
+            changes.schema,
+            job.plan,
+            modules=changes.identity.modules if changes.identity is not None else (),
+            inputs=map(Path, job.options.get("inputs", ())),
+        )
         packed = cloudpickle.dumps(context)
     ledger = Ledger.take(job.directory, run_id=job.run_id, driver=secrets.token_hex(8))
     try:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, nullcontext
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal
@@ -76,7 +76,9 @@ def find_unset(client: Client | Literal["inline"] | None) -> tuple[str, ...]:
     return list_unset_of_scheduler(client)
 
 
-def find_differences(client: Client | Literal["inline"] | None, settings: Settings) -> list[str]:
+def find_differences(
+    client: Client | Literal["inline"] | None, settings: Settings, packages: Sequence[str] = ()
+) -> list[str]:
     """Name the versions in which a given client's scheduler and workers differ from here.
 
     Raises
@@ -86,7 +88,7 @@ def find_differences(client: Client | Literal["inline"] | None, settings: Settin
     """
     if client is None or isinstance(client, str):
         return []
-    found = check_versions(client, settings.version_gate)
+    found = check_versions(client, settings.version_gate, packages)
     return [f"Versions differ: {text}." for text in found]
 
 

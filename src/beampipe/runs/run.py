@@ -14,6 +14,7 @@ from beampipe.datasets.fileset import read_fileset
 from beampipe.datasets.metadata_cache import MetadataCache
 from beampipe.datasets.model import Plan
 from beampipe.datasets.planning import Limits, make_plan
+from beampipe.environments.inputs import pack_inputs
 from beampipe.environments.version_gate import versions_here
 from beampipe.errors import RunInterruptedError, join_fixes
 from beampipe.execution.driver import DriverOptions
@@ -77,6 +78,7 @@ class RunOptions:
     progress: bool = True
     settings: Settings = field(default_factory=load_settings)
     differences: Sequence[str] = ()
+    packages: Sequence[str] = ()
 
 
 def run(  # noqa: PLR0913 (the names of coffea's Runner, so that its arguments can be pasted in)
@@ -207,7 +209,6 @@ def run_with_options(
 ) -> RunResult:
     """`run`, with its options gathered."""
     check_client(client)
-    options = replace(options, differences=find_differences(client, options.settings))
     begun = time.monotonic()
     places = places_to_look(options.reuse_from, fresh=options.fresh)
     with ExitStack() as stack:
@@ -218,6 +219,9 @@ def run_with_options(
         prospect = look_ahead_of_run(processor, options, places)
         if may_take and not prospect.alike:
             stack.enter_context(prepared_workers(client, options.workers))
+        packages = prospect.identity.packages
+        differences = find_differences(client, options.settings, packages)
+        options = replace(options, differences=differences, packages=packages)
         job, prospect = lay_out_run(prospect, fileset, options)
         stages_s = {"plan": time.monotonic() - begun}
         if take_over(job, prospect, fresh=options.fresh):
@@ -245,7 +249,9 @@ def lay_out_run(prospect: Prospect, fileset: Any, options: RunOptions) -> tuple[
     loaded, schema = prospect.processor, prospect.schema
     plan = plan_run(fileset, options)
     prospect = prospect.knowing(plan)
-    context = make_context(loaded, schema, plan)
+    context = make_context(
+        loaded, schema, plan, modules=prospect.identity.modules, inputs=options.inputs
+    )
     described = options_to_json(options)
     name = options.name or loaded.name
     # Absolute, since user code may go to another folder while the run is under way.
@@ -366,7 +372,8 @@ def _drive(
                     job.context,
                     error_rules=options.settings.error_rules,
                     columns=_column_room(options.settings),
-                    versions=_versions_to_ask_for(client, options.settings),
+                    versions=_versions_to_ask_for(client, options),
+                    inputs=job.context.inputs if _is_here(client) else pack_inputs(_declared(job)),
                 ),
                 workers=options.workers,
                 memory_limit=options.settings.memory_limit,
@@ -386,11 +393,22 @@ def _drive(
 
 
 def _versions_to_ask_for(
-    client: Client | Literal["inline"] | None, settings: Settings
+    client: Client | Literal["inline"] | None, options: RunOptions
 ) -> Mapping[str, str | None] | None:
     """What workers that come later are held against; our own are this very environment."""
-    is_ours = client is None or isinstance(client, str)
-    return None if is_ours or settings.version_gate != "stop" else versions_here()
+    if _is_here(client) or options.settings.version_gate != "stop":
+        return None
+    return versions_here(options.packages)
+
+
+def _is_here(client: Client | Literal["inline"] | None) -> bool:
+    """Whether workers are processes of this machine, and see what this one sees."""
+    return client is None or isinstance(client, str)
+
+
+def _declared(job: Job) -> list[Path]:
+    """The inputs that were declared when the run began; `resume` has looked after changes."""
+    return [path for path in map(Path, job.options.get("inputs", ())) if path.exists()]
 
 
 def _column_room(settings: Settings) -> ColumnRoom:

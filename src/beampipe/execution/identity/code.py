@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from types import CodeType
 from typing import Any
 
+from beampipe.environments.code_archive import ImportUse
 from beampipe.execution.identity.model import combine, encode_text
 
 _LAYOUT = {"NOP", "CACHE", "RESUME", "EXTENDED_ARG", "NOT_TAKEN"}
@@ -36,15 +37,6 @@ class GlobalUse:
 
     name: str
     attributes: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class ImportUse:
-    """An import inside a function."""
-
-    name: str
-    level: int
-    members: tuple[str, ...]
 
 
 def digest_code(code: CodeType) -> bytes:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -31,6 +31,10 @@ class Part:
     shown: str = ""
 
 
+PACKAGE, MODULE = "package ", "module "
+"""How the parts begin that are installed, and those that are files of the user's own."""
+
+
 @dataclass(frozen=True, slots=True)
 class Identity:
     """What a run computes: two runs of one identity do the same to the same chunk.
@@ -51,6 +55,21 @@ class Identity:
     unhashable: Mapping[str, str] = field(default_factory=dict)
     datasets: Mapping[str, str] = field(default_factory=dict)
     module: str = ""
+
+    @property
+    def packages(self) -> tuple[str, ...]:
+        """The installed packages that have a hand in it."""
+        return tuple(self._named(PACKAGE))
+
+    @property
+    def modules(self) -> tuple[str, ...]:
+        """The user's own modules that are imported when the processor runs."""
+        return tuple(self._named(MODULE))
+
+    def _named(self, kind: str) -> Iterator[str]:
+        for name in self.parts:
+            if name.startswith(kind):
+                yield name[len(kind) :].partition(" ")[0]
 
     @property
     def digest(self) -> str:

@@ -13,8 +13,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from beampipe.execution.identity.model import Identity, Part, combine
-from beampipe.execution.own_code import is_installed
+from beampipe.environments.own_code import is_installed
+from beampipe.execution.identity.model import MODULE, PACKAGE, Identity, Part, combine
 
 ALWAYS = (
     "numpy",
@@ -81,20 +81,20 @@ def top_level(module_name: str) -> str:
 def describe_packages(modules: Iterable[str]) -> dict[str, Part]:
     """Give the versions of Python, of what always computes, and of the packages that were met."""
     parts = {"python": _part(f"{sys.version_info.major}.{sys.version_info.minor}")}
-    parts[f"package {OURS}"] = Part(
+    parts[f"{PACKAGE}{OURS}"] = Part(
         combine("ours", _own_version().encode(), str(COMPUTES).encode()).hex(), _own_version()
     )
     for name in ALWAYS:
         version = _version(name)
         if version is not None:
-            parts[f"package {name}"] = _part(version)
+            parts[f"{PACKAGE}{name}"] = _part(version)
     for module in sorted(set(modules)):
         if module == OURS or module in sys.stdlib_module_names:
             continue
         for distribution in _distributions(module):
-            parts[f"package {distribution}"] = _part(_version(distribution) or "")
+            parts[f"{PACKAGE}{distribution}"] = _part(_version(distribution) or "")
         if not _distributions(module):
-            parts[f"module {module} (no version)"] = Part(_digest_files(module))
+            parts[f"{MODULE}{module} (no version)"] = Part(_digest_files(module))
     return parts
 
 

@@ -8,9 +8,9 @@ import types
 from collections.abc import Iterator
 from typing import Any
 
+from beampipe.environments.code_archive import ImportUse
 from beampipe.execution.identity.code import (
     GlobalUse,
-    ImportUse,
     digest_code,
     find_globals,
     find_imports,

@@ -12,14 +12,14 @@ import importlib.machinery
 import importlib.util
 import sys
 import types
-from collections.abc import Iterator
 from pathlib import Path
 
-from beampipe.execution.identity.code import ImportUse, digest_code
-from beampipe.execution.identity.model import UnhashableError, combine, encode_text
+from beampipe.environments.code_archive import ImportUse, find_module, list_imports
+from beampipe.environments.own_code import is_installed
+from beampipe.execution.identity.code import digest_code
+from beampipe.execution.identity.model import MODULE, UnhashableError, combine, encode_text
 from beampipe.execution.identity.packages import OURS, top_level
 from beampipe.execution.identity.walk import Walk
-from beampipe.execution.own_code import is_installed
 
 _Spec = importlib.machinery.ModuleSpec
 
@@ -27,7 +27,7 @@ _Spec = importlib.machinery.ModuleSpec
 def describe_source(walk: Walk, use: ImportUse, package: str) -> bytes:
     """Digest an import: by name if it is installed, by its files if it is the user's own."""
     label = encode_text(f"{use.level} {use.name} {','.join(use.members)}")
-    name = _absolute(use, package)
+    name = use.absolute(package)
     words = [label]
     for module in (name, *(f"{name}.{member}" for member in use.members)):
         word = _describe_module(walk, module, is_member=module != name)
@@ -35,26 +35,19 @@ def describe_source(walk: Walk, use: ImportUse, package: str) -> bytes:
     return combine("import", *words)
 
 
-def _absolute(use: ImportUse, package: str) -> str:
-    if not use.level:
-        return use.name
-    parts = package.split(".")[: len(package.split(".")) - use.level + 1]
-    return ".".join([*parts, use.name] if use.name else parts)
-
-
 def _describe_module(walk: Walk, name: str, *, is_member: bool) -> bytes | None:
     top = top_level(name)
     if top == OURS or top in sys.stdlib_module_names:
         walk.packages.add(top)
         return combine("module", name.encode())
-    spec = _find(name)
+    spec = find_module(name)
     if spec is None:
         return None if is_member else combine("missing")
     place = spec.origin or next(iter(spec.submodule_search_locations or ()), "")
     if spec.origin in {"built-in", "frozen"} or (place and is_installed(place)):
         walk.packages.add(top)
         return combine("module", name.encode())
-    return walk.unit(_Source.of(name), f"module {name}", lambda: _describe_file(walk, name, spec))
+    return walk.unit(_Source.of(name), MODULE + name, lambda: _describe_file(walk, name, spec))
 
 
 class _Source:
@@ -65,24 +58,6 @@ class _Source:
     @classmethod
     def of(cls, name: str) -> _Source:
         return cls._known.setdefault(name, cls())
-
-
-def _find(name: str) -> _Spec | None:
-    """Find a module without running it, nor the packages it is in."""
-    top, *inner = name.split(".")
-    loaded = sys.modules.get(top)
-    spec: _Spec | None = getattr(loaded, "__spec__", None)
-    if spec is None:
-        with contextlib.suppress(ImportError, ValueError, AttributeError):
-            spec = importlib.util.find_spec(top)
-    path = top
-    for part in inner:
-        if spec is None or spec.submodule_search_locations is None:
-            return None
-        path = f"{path}.{part}"
-        places = list(spec.submodule_search_locations)
-        spec = importlib.machinery.PathFinder.find_spec(path, places)
-    return spec
 
 
 def _describe_file(walk: Walk, name: str, spec: _Spec) -> bytes:
@@ -99,17 +74,8 @@ def _describe_file(walk: Walk, name: str, spec: _Spec) -> bytes:
     check_is_current(sys.modules.get(name), content, tree)
     package = name if spec.submodule_search_locations is not None else name.rpartition(".")[0]
     words = [encode_text(ast.dump(strip_docstrings(tree)))]
-    words += [describe_source(walk, use, package) for use in _imports_of(tree)]
+    words += [describe_source(walk, use, package) for use in list_imports(tree)]
     return combine("source", *words)
-
-
-def _imports_of(tree: ast.Module) -> Iterator[ImportUse]:
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Import):
-            yield from (ImportUse(alias.name, 0, ()) for alias in node.names)
-        elif isinstance(node, ast.ImportFrom):
-            members = tuple(alias.name for alias in node.names)
-            yield ImportUse(node.module or "", node.level, members)
 
 
 def strip_docstrings(tree: ast.Module) -> ast.Module:

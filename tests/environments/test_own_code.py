@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import beampipe
-from beampipe.execution.own_code import is_installed, is_own_module, users_code_importable
+from beampipe.environments.own_code import is_installed, is_own_module, users_code_importable
 
 
 @pytest.fixture
