@@ -45,10 +45,10 @@ DATA = {
 }
 
 # Files of the larger size, so that a run takes some seconds; the smaller size is a quarter.
-FILES = {"q1": 64, "q2": 64, "q3": 64, "q4": 48, "q5": 32, "q6": 12, "q7": 16, "q8": 16}
+FILES = {"q1": 64, "q2": 64, "q3": 64, "q4": 48, "q5": 32, "q6": 32, "q7": 32, "q8": 32}
 FILES |= {"dimuon": 48}
-WIDE_FILES = 12
-SLOW_SHARE, SLOW_WIDE_FILES = 4, 2
+WIDE_FILES = 32
+SLOW_SHARE, SLOW_WIDE_FILES = 4, 3
 """Who takes many times as long gets fewer files: rates are compared, not seconds."""
 
 
@@ -68,7 +68,7 @@ class Case:
         if quick:
             return (1, 2)
         if self.data.extra_branches:
-            return (1, SLOW_WIDE_FILES) if slow else (SLOW_WIDE_FILES, WIDE_FILES)
+            return (1, SLOW_WIDE_FILES) if slow else (WIDE_FILES // 4, WIDE_FILES)
         large = FILES[self.query]
         if self.data.compression == "lzma":
             large //= 4

@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import time
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 
 from beampipe.reading.recent import RecentlyUsed
@@ -22,3 +25,20 @@ def test_nothing_is_kept_of_a_failure():
     with pytest.raises(ZeroDivisionError):
         kept.get("a", lambda: 1 // 0)
     assert kept.get("a", lambda: 1) == 1
+
+
+def test_threads_share_and_one_makes_what_others_wait_for():
+    kept = RecentlyUsed(2, is_shared=True)
+    made = []
+
+    def make():
+        time.sleep(0.05)
+        made.append(1)
+        return object()
+
+    with ThreadPoolExecutor(4) as threads:
+        values = list(threads.map(lambda _: kept.get("a", make), range(8)))
+    assert len({id(value) for value in values}) == 1
+    assert made == [1]
+    kept.clear()
+    assert len(kept) == 0

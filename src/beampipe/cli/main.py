@@ -42,6 +42,7 @@ COMMANDS = {
     "reproduce": "beampipe.cli.reproduce",
     "site": "beampipe.cli.site",
     "cluster": "beampipe.cli.cluster",
+    "doctor": "beampipe.cli.doctor",
 }
 """In the order in which a newcomer meets them."""
 

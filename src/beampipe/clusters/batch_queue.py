@@ -74,6 +74,11 @@ async def run_command(command: Command) -> Answer:
     )
 
 
+def find_missing_commands(dialect: Dialect) -> list[str]:
+    """The batch system's commands that this host has not."""
+    return [name for name in dialect.commands if shutil.which(name) is None]
+
+
 async def look_into(dialect: Dialect, tag: str = "") -> dict[str, JobStatus]:
     """What a queue says of all jobs of a cluster, or (without `tag`) of all of the user's.
 
@@ -141,7 +146,7 @@ class BatchQueue:
         ClusterStartError
             ``cluster-start``
         """
-        missing = [name for name in self.dialect.commands if shutil.which(name) is None]
+        missing = find_missing_commands(self.dialect)
         if missing:
             raise ClusterStartError(
                 f"This host has not the commands of {self.dialect.name}.",

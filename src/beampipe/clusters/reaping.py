@@ -5,14 +5,13 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-import shutil
 import signal
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 from beampipe.batch.registry import DIALECTS
-from beampipe.clusters.batch_queue import ALIVE, end_jobs, look_into
+from beampipe.clusters.batch_queue import ALIVE, end_jobs, find_missing_commands, look_into
 from beampipe.clusters.cluster_folder import find_folder
 from beampipe.clusters.connecting import ConnectedCluster
 from beampipe.clusters.job_leases import JobLease, is_our_tag, read_leases
@@ -118,7 +117,7 @@ def find_orphans() -> Iterator[Orphans | str]:
     leases = read_leases()
     living = {tag for tag, lease in leases.items() if lease.is_alive}
     for dialect in DIALECTS.values():
-        if any(shutil.which(command) is None for command in dialect.commands):
+        if find_missing_commands(dialect):
             continue
         try:
             found = asyncio.run(look_into(dialect))

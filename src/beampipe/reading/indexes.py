@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from beampipe.errors import ChunkUnreadableError
 from beampipe.reading.faults import MappedReadErrors
-from beampipe.reading.layouts import layout_key
+from beampipe.reading.layouts import is_by_content, layout_key
 from beampipe.reading.recent import RecentlyUsed
 
 if TYPE_CHECKING:
@@ -20,6 +20,10 @@ if TYPE_CHECKING:
 
 _KEPT_TEMPLATES = 8
 _CANNOT = "cannot be indexed"  # in the cache of an open tree
+
+
+TEMPLATES: RecentlyUsed[str, LayoutTemplate] = RecentlyUsed(_KEPT_TEMPLATES, is_shared=True)
+"""For all threads, and for one run after the other."""
 
 
 class Indexes:
@@ -77,7 +81,9 @@ class Indexes:
         from beampipe.reading.index.template import LayoutTemplate
         from beampipe.reading.indexed import IndexedColumns
 
-        template = self._templates.get(layout_key(opened), lambda: LayoutTemplate(opened))
+        key = layout_key(opened)
+        templates = TEMPLATES if is_by_content(key) else self._templates
+        template = templates.get(key, lambda: LayoutTemplate(opened))
         forget = partial(self.forget, opened)
         return IndexedColumns(opened, opened.index, template, entries, on_wrong=forget)
 

@@ -7,6 +7,8 @@ from typing import Any
 
 from beampipe.reading.trees import OpenTree
 
+_ONE_FILE = "file "
+
 
 def layout_key(opened: OpenTree) -> str:
     """Give a key that is equal only for trees with the same columns of the same types.
@@ -30,6 +32,11 @@ def layout_key(opened: OpenTree) -> str:
     return str(opened.cache["layout"])
 
 
+def is_by_content(key: str) -> bool:
+    """Whether a key stands for what the columns are, and not for one file that may be replaced."""
+    return not key.startswith(_ONE_FILE)
+
+
 def is_rntuple(tree: Any) -> bool:
     """Tell an RNTuple from a TTree."""
     from uproot.behaviors.RNTuple import HasFields  # heavy, and loaded already where trees are
@@ -39,7 +46,7 @@ def is_rntuple(tree: Any) -> bool:
 
 def _key(opened: OpenTree) -> str:
     tree = opened.tree
-    own = f"file {opened.uuid} {tree.object_path}"
+    own = f"{_ONE_FILE}{opened.uuid} {tree.object_path}"
     if is_rntuple(tree):
         if tree.footer.extension_links.field_records:
             return own

@@ -1,0 +1,274 @@
+"""`beampipe doctor`: measures what makes a first day at a site fail, here and on a worker."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+from beampipe.checks import Finding
+from beampipe.clusters.batch_queue import find_missing_commands
+from beampipe.clusters.opening import cluster, resolve_site
+from beampipe.clusters.probe import measure_worker
+from beampipe.clusters.site import Site
+from beampipe.clusters.worker_job import find_dialect
+from beampipe.datasets.fileset import read_fileset
+from beampipe.datasets.urls import is_remote
+from beampipe.environments.version_gate import RULES, find_mismatches
+from beampipe.errors import BeampipeError, ClusterError
+from beampipe.execution.processors import Processor, load_processor
+from beampipe.execution.shipping import pickle_processor
+
+_LEAST_SCRATCH_BYTES: Final = 2 * 10**9
+_CLOCK_S: Final = 5.0
+_MOST_PATHS: Final = 200
+_SHORT_OF: Final = 0.95  # a limit is rarely the round number that was asked for
+_LOOK_S: Final = 0.25
+
+
+@dataclass(slots=True)
+class _Patient:
+    """What is examined."""
+
+    site: Site
+    processor: Processor | None = None
+    paths: list[str] = field(default_factory=list)
+
+
+def examine(
+    site: str | None,
+    *,
+    processor: Any = None,
+    fileset: Any = None,
+    patience_s: float = 60.0,
+    say: Callable[[str], None] = lambda _: None,
+) -> Iterator[Finding]:
+    """Examine a site, by itself or with an analysis that is to run there.
+
+    Parameters
+    ----------
+    site : str, optional
+        Its name; without one the site of this host.
+    processor, fileset : optional
+        As for `beampipe.run`: whether workers can import the one and see the other.
+    patience_s : float
+        How long is waited for a worker [s].
+    say : callable
+        Told what is waited for.
+
+    Yields
+    ------
+    Finding
+        As soon as each is known. What could not be checked is a warning that says so.
+    """
+    try:
+        profile = resolve_site(site)
+    except ClusterError as error:
+        yield _from_error("site-profile", error)
+        return
+    yield Finding("site-profile", "ok", f"site '{profile.name}': {profile.description or '-'}")
+    patient = _Patient(profile)
+    is_fine = True
+    for finding in _examine_here(patient, processor, fileset):
+        yield finding
+        is_fine &= finding.code != "batch-commands" or finding.status == "ok"
+    if is_fine:
+        yield from _examine_worker(patient, patience_s, say)
+    else:
+        yield _unchecked("worker", "jobs cannot be submitted from here")
+
+
+# -- here ---------------------------------------------------------------------------------------
+
+
+def _examine_here(patient: _Patient, processor: Any, fileset: Any) -> Iterator[Finding]:
+    site = patient.site
+    if site.provider == "batch":
+        missing = find_missing_commands(find_dialect(site))
+        yield (
+            Finding("batch-commands", "ok", f"the commands of {site.batch_system} are here")
+            if not missing
+            else Finding(
+                "batch-commands",
+                "error",
+                f"not on PATH: {', '.join(missing)}",
+                f"go to a host from which jobs of {site.batch_system} can be submitted",
+            )
+        )
+    if processor is not None:
+        try:
+            patient.processor = load_processor(processor)
+            yield Finding("processor", "ok", f"{patient.processor.name} can be loaded here")
+        except BeampipeError as error:
+            yield _from_error("processor", error)
+    if fileset is not None:
+        try:
+            found = read_fileset(fileset)
+        except BeampipeError as error:
+            yield _from_error("fileset", error)
+            return
+        urls = [file.urls[0] for dataset in found.values() for file in dataset.files]
+        patient.paths = [url for url in urls if not is_remote(url)]
+        yield from _look_at_files(patient.paths, n_remote=len(urls) - len(patient.paths))
+
+
+def _look_at_files(paths: list[str], *, n_remote: int) -> Iterator[Finding]:
+    missing = [path for path in paths if not Path(path).exists()]
+    if missing:
+        fact = f"{len(missing)} of {len(paths)} local files are not here, as '{missing[0]}'"
+        yield Finding("fileset", "error", fact, "correct the fileset: `beampipe plan` lists them")
+    else:
+        remote = f", and {n_remote} behind URLs, which were not opened" if n_remote else ""
+        yield Finding("fileset", "ok", f"{len(paths)} local files are here{remote}")
+
+
+# -- on a worker --------------------------------------------------------------------------------
+
+
+def _examine_worker(
+    patient: _Patient, patience_s: float, say: Callable[[str], None]
+) -> Iterator[Finding]:
+    """Get one worker as a run would, and look around there."""
+    begin = time.monotonic()
+    try:
+        with cluster(patient.site.name, n_workers=1, name="doctor") as workers:
+            reason = _wait_for_worker(workers, patience_s, say)
+            took_s = time.monotonic() - begin
+            if reason is not None:
+                yield _no_worker(patience_s, reason)
+                return
+            yield Finding("worker", "ok", f"a worker was connected after {took_s:.0f} s")
+            with workers.get_client() as client:
+                yield from _look_around(patient, client)
+    except BeampipeError as error:
+        yield _from_error("worker", error)
+
+
+def _wait_for_worker(workers: Any, patience_s: float, say: Callable[[str], None]) -> str | None:
+    """Wait for the worker; where none came in time, why, as far as the queue says."""
+    describe = getattr(workers, "describe_jobs", lambda: "")
+    give_up = time.monotonic() + patience_s
+    told = ""
+    while time.monotonic() < give_up:
+        if (failure := getattr(workers, "failure", None)) is not None:
+            raise failure
+        if workers.scheduler_info["workers"]:
+            return None
+        if (words := describe()) != told:
+            told = words
+            say(words)
+        time.sleep(_LOOK_S)
+    return str(describe())
+
+
+def _no_worker(patience_s: float, reason: str) -> Finding:
+    return Finding(
+        "worker",
+        "warning",
+        f"no worker within {patience_s:.0f} s, so nothing was checked there; {reason or 'no word'}",
+        "see `beampipe cluster preview`; wait for longer with --wait, or when the queue is emptier",
+    )
+
+
+def _look_around(patient: _Patient, client: Any) -> Iterator[Finding]:
+    yield from _compare_versions(client)
+    sent_at = time.time()
+    (facts,) = client.run(measure_worker, patient.paths[:_MOST_PATHS]).values()
+    back_at = time.time()
+    yield Finding("worker-host", "ok", f"{facts['host']}, {facts['python']}")
+    yield from _judge_resources(patient.site, facts)
+    yield _judge_clock(facts["time"], sent_at, back_at)
+    if facts["ends_at"] is not None:
+        left_min = (facts["ends_at"] - facts["time"]) / 60
+        yield Finding("walltime", "ok", f"the job has {left_min:.0f} minutes left")
+    if patient.paths:
+        yield _judge_paths(patient.paths[:_MOST_PATHS], facts["unseen"])
+    if patient.processor is not None:
+        yield _try_processor(patient.processor, client)
+
+
+def _compare_versions(client: Any) -> Iterator[Finding]:
+    found = find_mismatches(client.get_versions(packages=list(RULES)))
+    for one in found:
+        remedy = f"install {one.package} {one.ours} on both sides"
+        yield Finding("versions", "error" if one.is_fatal else "warning", str(one), remedy)
+    if not found:
+        yield Finding("versions", "ok", "client, scheduler and worker have the same versions")
+
+
+def _judge_resources(site: Site, facts: Mapping[str, Any]) -> Iterator[Finding]:
+    limit = facts["memory_bytes"]
+    asked = f"{site.memory / 1e9:.1f} GB"
+    if limit is None:
+        yield Finding(
+            "memory", "ok", f"no limit of memory holds for the job; {asked} were asked for"
+        )
+    elif limit < _SHORT_OF * site.memory:
+        fact = f"the job may use {limit / 1e9:.1f} GB of memory, and {asked} were asked for"
+        yield Finding("memory", "error", fact, f"set `memory` of site '{site.name}' to that")
+    else:
+        yield Finding("memory", "ok", f"the job may use {limit / 1e9:.1f} GB of memory")
+    if facts["cores"] < site.cores and site.provider == "batch":
+        fact = f"the job may use {facts['cores']} cores, and {site.cores} were asked for"
+        yield Finding("cores", "warning", fact, f"set `cores` of site '{site.name}' to that")
+    free = facts["scratch_bytes"]
+    fact = f"{free / 1e9:.1f} GB are free in {facts['scratch']}"
+    if free < _LEAST_SCRATCH_BYTES:
+        yield Finding("scratch", "warning", fact, "set `local_directory` to a larger place")
+    else:
+        yield Finding("scratch", "ok", fact)
+
+
+def _judge_clock(there: float, sent_at: float, back_at: float) -> Finding:
+    ahead_s = there - back_at if there > back_at else min(there - sent_at, 0.0)
+    if abs(ahead_s) > _CLOCK_S:
+        fact = f"the worker's clock is {ahead_s:+.0f} s off this host's"
+        return Finding("clock", "warning", fact, "tell the site: certificates and tokens will fail")
+    return Finding("clock", "ok", "both clocks agree")
+
+
+def _judge_paths(paths: list[str], unseen: Mapping[str, str]) -> Finding:
+    if not unseen:
+        return Finding("paths", "ok", f"the worker reads all {len(paths)} files that were tried")
+    path, reason = next(iter(unseen.items()))
+    return Finding(
+        "paths",
+        "error",
+        f"the worker cannot read {len(unseen)} of {len(paths)} files: '{path}': {reason}",
+        "put them where workers see them, or name them by a URL (root://, https://)",
+    )
+
+
+def _try_processor(processor: Processor, client: Any) -> Finding:
+    try:
+        client.run(_unpack, pickle_processor(processor, None))
+    except BeampipeError as error:
+        return _from_error("imports", error)
+    except Exception as error:  # noqa: BLE001 (unpickling imports, and runs any code)
+        return Finding(
+            "imports",
+            "error",
+            f"the worker cannot import {processor.name}: {type(error).__name__}: {error}",
+            "install what is missing in the environment of the workers",
+        )
+    return Finding("imports", "ok", f"the worker imports {processor.name}")
+
+
+def _unpack(packed: bytes) -> None:
+    import cloudpickle
+
+    cloudpickle.loads(packed)
+
+
+# -- shared -------------------------------------------------------------------------------------
+
+
+def _from_error(code: str, error: BeampipeError) -> Finding:
+    fact = f"{error.message} {error.why}".strip()
+    return Finding(code, "error", fact, error.fix or f"see docs/reference/errors.md#{error.code}")
+
+
+def _unchecked(code: str, why: str) -> Finding:
+    return Finding(code, "warning", f"not checked: {why}", "mend what is above, and try again")

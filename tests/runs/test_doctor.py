@@ -1,0 +1,187 @@
+"""Every finding, provoked."""
+
+from __future__ import annotations
+
+import shutil
+import time
+
+import pytest
+
+from beampipe.batch.registry import DIALECTS
+from beampipe.clusters import batch_queue
+from beampipe.clusters.site_files import load_site
+from beampipe.runs import doctor
+from beampipe.runs.doctor import examine
+from beampipe.testing.fake_batch.commands import install_fakes
+from beampipe.testing.fake_batch.queue import FakeQueue
+
+QUICK = {"LOOK_EVERY": "1 s", "SUBMIT_EVERY": "1 s", "MEMORY": "400 MiB"}
+FACTS = {
+    "host": "node7",
+    "python": "/usr/bin/python3",
+    "cores": 1,
+    "memory_bytes": 400 * 2**20,
+    "scratch": "/scratch",
+    "scratch_bytes": 10**10,
+    "ends_at": None,
+    "unseen": {},
+}
+
+
+@pytest.fixture
+def slurm(tmp_path, monkeypatch):
+    """Fake commands, with processes of this machine behind them."""
+    folder = tmp_path / "fake"
+    for name, text in install_fakes(folder, "slurm", DIALECTS["slurm"].commands).items():
+        monkeypatch.setenv(name, text)
+    for name, text in QUICK.items():
+        monkeypatch.setenv(f"BEAMPIPE_SITE_{name}", text)
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state µ"))
+    return FakeQueue(folder / "queue")
+
+
+@pytest.fixture
+def analysis(tmp_path):
+    path = tmp_path / "analysis.py"
+    path.write_text("def process(events):\n    return {'n': len(events)}\n")
+    return f"{path}:process"
+
+
+def found_at(site="slurm", **how):
+    return {finding.code: finding for finding in examine(site, patience_s=90, **how)}
+
+
+def statuses(findings):
+    return {code: finding.status for code, finding in findings.items()}
+
+
+def test_a_site_where_all_is_well(slurm, analysis, samples):
+    findings = found_at(processor=analysis, fileset=samples)
+    assert set(findings) == {
+        *("site-profile", "batch-commands", "processor", "fileset", "worker", "versions"),
+        *("worker-host", "memory", "scratch", "clock", "walltime", "paths", "imports"),
+    }
+    assert set(statuses(findings).values()) <= {"ok", "warning"}  # scratch may be short here
+    assert findings["paths"].status == findings["imports"].status == "ok"
+    assert "minutes left" in findings["walltime"].fact
+    with slurm.open() as jobs:
+        assert all(job.state == "ended" for job in jobs.values())
+
+
+def test_an_unknown_site_is_one_finding():
+    assert statuses(found_at("slrum")) == {"site-profile": "error"}
+
+
+def test_without_the_commands_nothing_is_submitted(monkeypatch):
+    monkeypatch.setattr(batch_queue.shutil, "which", lambda _: None)
+    findings = found_at()
+    assert statuses(findings) == {
+        "site-profile": "ok", "batch-commands": "error", "worker": "warning",
+    }  # fmt: skip
+    assert "sbatch" in findings["batch-commands"].fact
+    assert "not checked" in findings["worker"].fact
+
+
+def test_a_processor_and_files_that_are_not_there_are_named(slurm, monkeypatch):
+    monkeypatch.setattr(doctor, "_examine_worker", lambda *_: iter(()))
+    findings = found_at(processor="none.py:process", fileset=["/no/where/a.root"])
+    assert statuses(findings) == {
+        "site-profile": "ok", "batch-commands": "ok", "processor": "error", "fileset": "error",
+    }  # fmt: skip
+    assert "/no/where/a.root" in findings["fileset"].fact
+    remote = found_at(fileset=["root://host//a.root"])
+    assert "1 behind URLs" in remote["fileset"].fact
+    assert found_at(fileset="*.nothing")["fileset"].status == "error"
+
+
+def test_a_queue_that_refuses_is_told_in_its_words(slurm):
+    slurm.change(refuse="Invalid account or account/partition combination")
+    finding = found_at()["worker"]
+    assert finding.status == "error"
+    assert "Invalid account" in finding.fact
+
+
+def test_a_full_queue_is_told_with_its_reason(slurm):
+    slurm.change(cores=0)
+    told = []
+    findings = {f.code: f for f in examine("slurm", patience_s=4, say=told.append)}
+    assert findings["worker"].status == "warning"
+    assert "Resources" in findings["worker"].fact
+    assert "nothing was checked" in findings["worker"].fact
+    assert any("Resources" in text for text in told)
+
+
+class Client:
+    """A client of one worker of which all is known."""
+
+    def __init__(self, facts, error=None):
+        self.facts, self.error = facts, error
+
+    def get_versions(self, **_):
+        mine = {"packages": {"python": "3.11.7", "numpy": "2.1", "hist": "2.9"}}
+        other = {"packages": {"python": "3.11.7", "numpy": "1.26", "hist": "2.8"}}
+        return {"client": mine, "scheduler": mine, "workers": {"tcp://a": other}}
+
+    def run(self, function, *_):
+        if self.error is not None and function is doctor._unpack:
+            raise self.error
+        return {"tcp://a": {"time": time.time()} | self.facts}
+
+
+def look(facts=FACTS, *, patient=None, error=None):
+    patient = patient or doctor._Patient(load_site("slurm", memory="400 MiB", walltime="1 h"))
+    return {f.code: f for f in doctor._look_around(patient, Client(facts, error))}
+
+
+def test_versions_that_differ():
+    texts = [str(f.fact) for f in doctor._compare_versions(Client(FACTS))]
+    assert texts == [
+        "numpy 2.1 here, 1.26 on 1 workers (as tcp://a)",
+        "hist 2.9 here, 2.8 on 1 workers (as tcp://a)",
+    ]
+    assert [f.status for f in doctor._compare_versions(Client(FACTS))] == ["error", "warning"]
+
+
+@pytest.mark.parametrize(
+    ("change", "code", "status", "words"),
+    [
+        ({}, "memory", "ok", "may use 0.4 GB"),
+        ({"memory_bytes": 10**8}, "memory", "error", "0.1 GB of memory, and 0.4 GB were asked"),
+        ({"memory_bytes": None}, "memory", "ok", "no limit"),
+        ({"cores": 0}, "cores", "warning", "0 cores, and 1 were asked"),
+        ({"scratch_bytes": 10**8}, "scratch", "warning", "0.1 GB are free in /scratch"),
+        ({"time": time.time() - 3600}, "clock", "warning", "-3"),
+        ({"time": time.time() + 7200}, "clock", "warning", "+7"),
+        ({"time": 1000.0, "ends_at": 1600.0}, "walltime", "ok", "10 minutes left"),
+    ],
+    ids=str,
+)
+def test_what_a_worker_measures_is_judged(change, code, status, words):
+    finding = look(FACTS | change)[code]
+    assert finding.status == status
+    assert words in finding.fact
+    assert finding.remedy or status == "ok"
+
+
+def test_files_that_a_worker_does_not_see():
+    patient = doctor._Patient(load_site("slurm"), paths=["/a.root", "/b.root"])
+    finding = look(FACTS | {"unseen": {"/b.root": "Permission denied"}}, patient=patient)["paths"]
+    assert finding.status == "error"
+    assert "1 of 2 files: '/b.root': Permission denied" in finding.fact
+    assert look(patient=patient)["paths"].status == "ok"
+
+
+def test_a_processor_that_a_worker_cannot_import(analysis):
+    patient = doctor._Patient(load_site("slurm"), processor=doctor.load_processor(analysis))
+    error = ModuleNotFoundError("No module named 'correctionlib'")
+    finding = look(patient=patient, error=error)["imports"]
+    assert finding.status == "error"
+    assert "correctionlib" in finding.fact
+    assert look(patient=patient)["imports"].status == "ok"
+
+
+def test_here_needs_no_batch_system():
+    findings = found_at("local")
+    assert "batch-commands" not in findings
+    assert findings["worker"].status == "ok"
+    assert shutil.disk_usage("/").free > 2e9 or findings["scratch"].status == "warning"
