@@ -26,7 +26,7 @@ while [ "$told" ]; do told=; wait "$command"; code=$?; done
 exit "$code"
 
 # then
-oarsub -n bp-dimuon-1f -l /nodes=1/core=2,walltime=01:30:00 -O /dev/null -E /dev/null --checkpoint 120 --signal 12 -q long --project cms --array 3 -p 'memnode >= 4000' 'exec '"'"'/s/my job.sh'"'"''
+oarsub -n bp-dimuon-1f -l /nodes=1/core=2,walltime=01:30:00 -O /dev/null -E /dev/null -d '/home/me/lo gs' --checkpoint 120 --signal 12 -q long --project cms --array 3 -p 'memnode >= 4000' 'exec '"'"'/s/my job.sh'"'"''
 """  # noqa: E501
 
 
@@ -61,6 +61,11 @@ def test_a_site_asks_for_its_own_resources(full_job, directive):
 def test_a_directive_with_an_open_quote_is_an_error(full_job):
     with pytest.raises(BatchJobError, match="not complete"):
         words(replace(full_job, directives=("-p 'mem",)))
+
+
+def test_a_folder_in_which_oar_cannot_start_a_job_is_an_error(full_job):
+    with pytest.raises(BatchJobError, match="quote"):
+        words(replace(full_job, log_folder=Path("/home/o'hara/logs")))
 
 
 def test_an_array_has_its_limit(full_job):
@@ -139,5 +144,5 @@ def test_ends_as_wait_has_them_and_as_events_tell(job, cause, code, signal):
 
 def test_jobs_are_asked_for_a_hundred_at_a_time():
     commands = DIALECT.autopsy(tuple(str(number) for number in range(150)))
-    assert [len(command.argv) for command in commands] == [202, 102]
-    assert commands[0].argv[:4] == ("oarstat", "-J", "-j", "0")
+    assert [len(command.argv) for command in commands] == [203, 103]
+    assert commands[0].argv[:5] == ("oarstat", "-f", "-J", "-j", "0")

@@ -6,10 +6,10 @@ import sys
 import time
 from pathlib import Path
 
-from tests.farms import htcondor, sge, slurm
+from tests.farms import htcondor, oar, sge, slurm
 from tests.farms.farm import read_farm
 
-SYSTEMS = {"slurm": slurm, "htcondor": htcondor, "sge": sge}
+SYSTEMS = {"slurm": slurm, "htcondor": htcondor, "sge": sge, "oar": oar}
 
 
 def main(verb: str, system: str, folder: str) -> None:

@@ -11,12 +11,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from tests.farms import htcondor, sge, slurm
+from tests.farms import htcondor, oar, sge, slurm
 from tests.farms.farm import Farm, read_farm
 
 collect_ignore = ["cluster_stories.py"]  # a program
 
-SYSTEMS = {"slurm": slurm, "htcondor": htcondor, "sge": sge}
+SYSTEMS = {"slurm": slurm, "htcondor": htcondor, "sge": sge, "oar": oar}
 
 
 @contextlib.contextmanager
@@ -101,4 +101,15 @@ def sge_farm(session_name) -> Iterator[Farm]:
     """A real Grid Engine: this machine is its one node, with eight cores."""
     need("sge")
     with shared_farm("sge", session_name) as farm:
+        yield farm
+
+
+@pytest.fixture(scope="session")
+def oar_farm() -> Iterator[Farm]:
+    """A real OAR: this machine is its one node, with eight cores.
+
+    All sessions on a machine share it, since its configuration is in /etc.
+    """
+    need("oar")
+    with shared_farm("oar", "all") as farm:
         yield farm

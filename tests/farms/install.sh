@@ -1,10 +1,11 @@
 #!/usr/bin/env bash
-# What the real farms of tests/farms need, on Debian: half a minute. Run as root; what is there already is left alone.
+# What the real farms of tests/farms need, on Debian: a minute. Run as root; what is there already is left alone.
 set -euo pipefail
 cd "$(dirname "$0")"
 missing=
 for package in munge slurmctld slurmd slurm-client slurmdbd mariadb-server gridengine-master gridengine-exec \
-  gridengine-client patchelf file iproute2; do
+  gridengine-client oar-server oar-server-pgsql oar-node oar-user oar-user-pgsql libjson-perl postgresql-15 \
+  openssh-server patchelf file iproute2; do
   dpkg -s "$package" > /dev/null 2>&1 || missing="$missing $package"
 done
 if [ -n "$missing" ]; then

@@ -11,14 +11,14 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
-from tests.farms import htcondor, sge, slurm
+from tests.farms import htcondor, oar, sge, slurm
 
 from beampipe.batch.model import JobDescription, JobState
 from beampipe.batch.registry import DIALECTS
 
 RECORDED = Path(__file__).resolve().parents[1] / "batch" / "recorded"
-SYSTEMS = {"slurm": slurm, "htcondor": htcondor, "sge": sge}
-HELD = {"slurm": "--hold", "htcondor": "hold = True", "sge": "-h"}
+SYSTEMS = {"slurm": slurm, "htcondor": htcondor, "sge": sge, "oar": oar}
+HELD = {"slurm": "--hold", "htcondor": "hold = True", "sge": "-h", "oar": "--hold"}
 ENDINGS = {
     "finished": ("true",),
     "exit": ("sh", "-c", "exit 3"),
@@ -62,7 +62,7 @@ def record(system: str) -> None:
         fates = {
             fate: submit(replace(plain, command=command), "submitted-one")[0]
             for fate, command in ENDINGS.items()
-            if (system, fate) != ("sge", "memory")  # nobody limits it there
+            if (system, fate) not in {("sge", "memory"), ("oar", "memory")}  # nobody limits it there
         }
         submit(replace(plain, directives=(HELD[system],)))
         submit(replace(plain, command=("sleep", "50"), cores=2, count=12), "submitted-array")

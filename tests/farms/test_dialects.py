@@ -8,9 +8,10 @@ import uuid
 
 import pytest
 from tests.farms.farm import Farm
+from tests.testing.job_identity import Conformance
 
 from beampipe.batch.registry import DIALECTS
-from beampipe.testing.batch_conformance import Answer, BatchConformance, BatchFarm
+from beampipe.testing.batch_conformance import Answer, BatchFarm
 
 
 def on(farm: Farm, **more) -> BatchFarm:
@@ -25,7 +26,7 @@ def on(farm: Farm, **more) -> BatchFarm:
     return BatchFarm(DIALECTS[farm.system], run, folder=folder, user=farm.user, **more)
 
 
-class TestSlurm(BatchConformance):
+class TestSlurm(Conformance):
     @pytest.fixture
     def farm(self, slurm_farm):
         return on(
@@ -36,7 +37,7 @@ class TestSlurm(BatchConformance):
         )
 
 
-class TestHTCondor(BatchConformance):
+class TestHTCondor(Conformance):
     @pytest.fixture
     def farm(self, htcondor_farm):
         return on(
@@ -47,7 +48,7 @@ class TestHTCondor(BatchConformance):
         )
 
 
-class TestGridEngine(BatchConformance):
+class TestGridEngine(Conformance):
     @pytest.fixture
     def farm(self, sge_farm):
         return on(
@@ -57,4 +58,16 @@ class TestGridEngine(BatchConformance):
             shortest_walltime_s=5,
             tells_reasons=False,
             tells_cancels=False,
+        )
+
+
+class TestOAR(Conformance):
+    @pytest.fixture
+    def farm(self, oar_farm):
+        return on(
+            oar_farm,
+            held={"directives": ("--hold",)},
+            refused={"queue": "no-such-queue"},
+            shortest_walltime_s=5,
+            first_signal="",
         )

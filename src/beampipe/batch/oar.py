@@ -54,6 +54,7 @@ _CAUSES: Final[tuple[tuple[str, Cause], ...]] = (
     ("BESTEFFORT_KILL", "cancelled"),
     ("FRAG_JOB_REQUEST", "cancelled"),
 )
+_ASK: Final = ("oarstat", "-f", "-J")  # without the first, 2.5.9 leaves out how a job ended
 _AT_ONCE: Final = 100  # it asks its database for one job after the other
 
 
@@ -80,11 +81,15 @@ class OAR:
 
     def submit(self, job: JobDescription, script: Path) -> Command:
         """Submit the script; a directive's words become options."""
+        if "'" in str(job.log_folder):
+            raise BatchJobError("OAR cannot start a job in a folder with a quote in its path.")
         words = [word for text in job.directives for word in _split(text)]
         options = [
             *("-n", job.tag),
             *_ask_for_resources(job, words),
             *("-O", "/dev/null", "-E", "/dev/null"),
+            # Else it is $PWD, which is not set everywhere.
+            *("-d", str(job.log_folder)),
             *(("--checkpoint", str(job.signal_ahead_s), "--signal", "12") if _is_told(job) else ()),
             *(("-q", job.queue) if job.queue else ()),
             *(("--project", job.account) if job.account else ()),
@@ -111,7 +116,7 @@ class OAR:
 
     def status(self, *, user: str, tag: str = "") -> Command:
         """Ask for the user's jobs that are not over."""
-        return Command(("oarstat", "-J", "-u", user))
+        return Command((*_ASK, "-u", user))
 
     def read_status(self, stdout: str, now: float, tag: str = "") -> dict[str, JobStatus]:
         """Read an object of jobs by their ids; nothing at all where there is none."""
@@ -128,7 +133,7 @@ class OAR:
     def autopsy(self, job_ids: tuple[str, ...]) -> tuple[Command, ...]:
         """Ask for jobs by their ids: OAR forgets none."""
         return tuple(
-            Command(("oarstat", "-J", *(word for job_id in some for word in ("-j", job_id))))
+            Command((*_ASK, *(word for job_id in some for word in ("-j", job_id))))
             for some in in_turns(job_ids, _AT_ONCE)
         )
 
