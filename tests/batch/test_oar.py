@@ -85,6 +85,38 @@ def test_submissions_and_refusals():
             DIALECT.read_submitted(text, count)
 
 
+def test_recorded_submissions(recorded):
+    assert DIALECT.read_submitted(recorded("oar/submitted-one.txt"), 1) == ("5",)
+    ids = DIALECT.read_submitted(recorded("oar/submitted-array.txt"), 12)
+    assert (ids[0], ids[-1]) == ("7", "18")
+
+
+def test_a_recorded_queue(recorded, fates):
+    jobs = DIALECT.read_status(recorded("oar/status.txt"), 0, "bp-recorded")
+    running = jobs[fates("oar")["cancelled"]]
+    assert (running.state, running.host) == (JobState.RUNNING, "127.0.0.1")
+    assert (running.tag, running.reason, running.end) == ("bp-recorded", "", None)
+    assert running.ends_at == running.started_at + 20
+    assert jobs["6"].state is JobState.HELD
+    assert jobs["6"].reason == "R=1,W=0:0:20,J=B,N=bp-recorded"
+    waiting = [job for job in jobs.values() if job.state is JobState.PENDING]
+    assert {job.started_at for job in waiting} == {job.ends_at for job in waiting} == {None}
+    assert all("quota_ok" in job.reason for job in waiting)
+    assert DIALECT.read_status(recorded("oar/status.txt"), 0, "bp-other") == {}
+
+
+def test_a_recorded_autopsy(recorded, fates):
+    ids = fates("oar")
+    ends = DIALECT.read_autopsy(recorded("oar/autopsy.txt"))
+    assert {fate: ends[job_id].cause for fate, job_id in ids.items()} == {
+        fate: fate for fate in ids
+    }
+    assert (ends[ids["finished"]].exit_code, ends[ids["exit"]].exit_code) == (0, 3)
+    assert (ends[ids["signal"]].exit_code, ends[ids["signal"]].signal) == (None, 9)
+    assert "(Elapsed)" in ends[ids["walltime"]].words
+    assert DIALECT.read_autopsy(recorded("oar/status.txt")) == {}
+
+
 def read(**job):
     return DIALECT.read_status(json.dumps({"7": {"Job_Id": 7, "name": "bp-a", **job}}), 0)["7"]
 

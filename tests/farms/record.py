@@ -62,7 +62,8 @@ def record(system: str) -> None:
         fates = {
             fate: submit(replace(plain, command=command), "submitted-one")[0]
             for fate, command in ENDINGS.items()
-            if (system, fate) not in {("sge", "memory"), ("oar", "memory")}  # nobody limits it there
+            if (system, fate)
+            not in {("sge", "memory"), ("oar", "memory")}  # nobody limits it there
         }
         submit(replace(plain, directives=(HELD[system],)))
         submit(replace(plain, command=("sleep", "50"), cores=2, count=12), "submitted-array")
