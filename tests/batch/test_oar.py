@@ -113,6 +113,7 @@ def test_a_recorded_autopsy(recorded, fates):
     }
     assert (ends[ids["finished"]].exit_code, ends[ids["exit"]].exit_code) == (0, 3)
     assert (ends[ids["signal"]].exit_code, ends[ids["signal"]].signal) == (None, 9)
+    assert ends[ids["exit"]].words == "Terminated; exit code 3"
     assert "(Elapsed)" in ends[ids["walltime"]].words
     assert DIALECT.read_autopsy(recorded("oar/status.txt")) == {}
 

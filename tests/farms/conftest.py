@@ -32,6 +32,11 @@ def shared_farm(system: str, session: str) -> Iterator[Farm]:
     users.mkdir(exist_ok=True)
     with _locked(folder):
         farm = read_farm(folder / "f")
+        if farm is not None and not _is_used(users):
+            # Whoever used it last died. Only a farm that all sessions share can be found so.
+            SYSTEMS[system].stop(farm)
+            shutil.rmtree(folder / "f")
+            farm = None
         if farm is None:
             try:
                 farm = SYSTEMS[system].start(folder / "f")
@@ -45,11 +50,15 @@ def shared_farm(system: str, session: str) -> Iterator[Farm]:
     finally:
         with _locked(folder):
             (users / str(os.getpid())).unlink()
-            last = not any(Path(f"/proc/{user.name}").exists() for user in users.iterdir())
+            last = not _is_used(users)
             if last:
                 SYSTEMS[system].stop(farm)
         if last:
             shutil.rmtree(folder, ignore_errors=True)
+
+
+def _is_used(users: Path) -> bool:
+    return any(Path(f"/proc/{user.name}").exists() for user in users.iterdir())
 
 
 @contextlib.contextmanager

@@ -54,6 +54,8 @@ _CAUSES: Final[tuple[tuple[str, Cause], ...]] = (
     ("BESTEFFORT_KILL", "cancelled"),
     ("FRAG_JOB_REQUEST", "cancelled"),
 )
+# Events that belong to every end.
+_STEPS: Final = {"SWITCH_INTO_TERMINATE_STATE", "SWITCH_INTO_ERROR_STATE", "SEND_KILL_JOB"}
 _ASK: Final = ("oarstat", "-f", "-J")  # without the first, 2.5.9 leaves out how a job ended
 _AT_ONCE: Final = 100  # it asks its database for one job after the other
 
@@ -216,7 +218,9 @@ def _read_end(job_id: str, job: Mapping[str, Any]) -> JobEnd:
     named = [cause for name, cause in _CAUSES if name in events]
     by_code: Cause = "exit" if code else "unknown" if wait is None else "finished"
     by_itself: Cause = "signal" if signal else by_code
-    told = "; ".join(_clean(event.get("description")) for event in events.values())
+    told = "; ".join(
+        _clean(event.get("description")) for name, event in events.items() if name not in _STEPS
+    )
     said = f"exit code {code}" if code is not None else f"signal {signal}" if signal else ""
     words = "; ".join(filter(None, (str(job["state"]), said, told)))
     return JobEnd(

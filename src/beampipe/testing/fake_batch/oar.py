@@ -20,6 +20,7 @@ _STATES: Final = MappingProxyType(
     {"pending": "Waiting", "held": "Hold", "running": "Running", "ended": "Terminated"}
 )
 _FLAGS: Final = {"--hold"}
+_IN_FULL: Final = ("walltime", "stopTime", "events", "exit_code")
 _DEFAULT_S: Final = 7200
 
 
@@ -29,8 +30,7 @@ def oarsub(queue: FakeQueue, argv: list[str]) -> None:
     if refuse := queue.rules().refuse:
         fail(f"[ERROR] {refuse}", 255)
     if options.get("-q", "").startswith("no-such"):
-        say(f"# Error: the queue {options['-q']} does not exist")
-        raise SystemExit(8)
+        fail(f"ERROR : The queue {options['-q']} does not exist", 248)
     say("[ADMISSION RULE] Modify resource description with type constraints")
     with queue.open() as jobs:
         array = 0
@@ -55,8 +55,12 @@ def oarstat(queue: FakeQueue, argv: list[str]) -> None:
         shown = [
             job for job in jobs.values() if (job.job_id in asked if asked else job.state != "ended")
         ]
-    if shown:
-        say(json.dumps({job.job_id: _write_job(job) for job in shown}, indent=3))
+    found = {job.job_id: _write_job(job) for job in shown}
+    for job in found.values() if "-f" not in argv else ():
+        for name in _IN_FULL:
+            del job[name]
+    if found:
+        say(json.dumps(found, indent=3))
 
 
 def oardel(queue: FakeQueue, argv: list[str]) -> None:
@@ -129,7 +133,7 @@ def _write_job(job: FakeJob) -> dict[str, Any]:
         "walltime": job.walltime_s,
         "startTime": round(job.started_at or 0),
         "stopTime": round(job.ended_at or 0),
-        "message": job.reason,
+        "message": f"R={job.cores},J=B,N={job.tag}",
         "assigned_network_address": ["localhost"] if job.started_at is not None else [],
         "events": [event] if event["type"] else [],
         "exit_code": status if job.state == "ended" and not ended_by_force else None,
