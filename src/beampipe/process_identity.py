@@ -18,14 +18,22 @@ _PROCESSES = Path("/proc/self/ns/pid")
 
 
 def who_am_i() -> dict[str, Any]:
-    """Host and process, as records name them.
+    """Host and process, as records name them."""
+    return identify(os.getpid())
+
+
+def identify(pid: int) -> dict[str, Any]:
+    """Name a process of this host.
 
     Process numbers are used again, so the time when the process began belongs to its name:
     for people, and in ticks since the kernel's start, which no setting of clocks moves. A number
     means something only in the `kernel` (boot, and container) that gave it.
     """
-    pid = os.getpid()
-    me = {"host": socket.gethostname(), "pid": pid, "begun": psutil.Process().create_time()}
+    try:
+        begun = psutil.Process(pid).create_time()
+    except psutil.NoSuchProcess:
+        begun = 0.0  # it has ended already: no other is like it
+    me = {"host": socket.gethostname(), "pid": pid, "begun": begun}
     kernel, ticks = _kernel(), _read_ticks(pid)
     return {**me, "kernel": kernel, "ticks": ticks} if kernel and ticks else me
 

@@ -38,7 +38,7 @@ def preview_command(site: str | None) -> None:
     from beampipe.clusters.providers import find_provider
     from beampipe.clusters.site_files import load_site
 
-    profile = load_site(_detect(site))
+    profile = load_site(detect_site_of(site))
     click.echo(find_provider(profile.provider).preview(profile), nl=False)
 
 
@@ -75,7 +75,7 @@ def up_command(
 
     wish = _read_wish(workers, adapt)
     is_known = any(each.name == name for each in list_named())
-    profile = None if site is None and is_known else load_site(_detect(site))
+    profile = None if site is None and is_known else load_site(detect_site_of(site))
     record = launch(
         name, profile, wish, as_job=scheduler == "job", say=lambda text: click.echo(text, err=True)
     )
@@ -239,7 +239,7 @@ def reap_command(*, yes: bool, also_unknown: bool) -> None:
 # -- shared -------------------------------------------------------------------------------------
 
 
-def _detect(site: str | None) -> str:
+def detect_site_of(site: str | None) -> str:
     """The site that is meant; one that this host's name tells is said."""
     if site is not None:
         return site

@@ -43,6 +43,7 @@ COMMANDS = {
     "site": "beampipe.cli.site",
     "cluster": "beampipe.cli.cluster",
     "doctor": "beampipe.cli.doctor",
+    "notebook": "beampipe.cli.notebook",
 }
 """In the order in which a newcomer meets them."""
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import math
 import os
 import signal
 import sys
@@ -16,25 +15,23 @@ from typing import Final
 
 import psutil
 
-from beampipe.batch.model import JobDescription, JobState, JobStatus
+from beampipe.batch.model import JobDescription
 from beampipe.clusters.batch_queue import BatchQueue
 from beampipe.clusters.cluster_folder import make_tag
 from beampipe.clusters.controller import AS_JOB
 from beampipe.clusters.detach import start_detached
+from beampipe.clusters.job_wait import wait_for_job
 from beampipe.clusters.named import NamedCluster, Standing, Wish, find_named, list_named, new_named
 from beampipe.clusters.site import Site
 from beampipe.clusters.worker_job import find_dialect, python_of
 from beampipe.errors import (
-    BatchError,
     ClusterExistsError,
     ClusterStartError,
     ClusterUnknownError,
 )
 
 _LOOK_S = 0.1
-_ASK_QUEUE_S = 5.0
 _START_S = 120.0
-_MOST_MISSED = 3
 _TAIL_LINES = 12
 _CONTROLLER: Final = "beampipe.clusters.controller"
 _CONTROLLER_MEMORY = 2 * 2**30
@@ -207,44 +204,17 @@ async def _submit_and_wait(
 ) -> NamedCluster:
     (job_id,) = await queue.submit(1)
     try:
-        return await _wait_for_job(record, queue, job_id, say)
+        await wait_for_job(
+            queue, job_id, lambda: _is_ready(record, job_id), what="the scheduler", say=say
+        )
+        return _reread(record)
     except BaseException:
         await queue.cancel((job_id,))
         raise
 
 
-async def _wait_for_job(
-    record: NamedCluster, queue: BatchQueue, job_id: str, say: Callable[[str], None]
-) -> NamedCluster:
-    """Wait for as long as the job waits in the queue, and tell why it does."""
-    told, missed, asked_at = "", 0, -math.inf
-    while True:
-        found = _reread(record)
-        if found.controller_job == job_id and found.state == Standing.RUNNING:
-            return found
-        if found.controller_job == job_id and found.state == Standing.FAILED:
-            raise _not_started(record)
-        if time.monotonic() - asked_at >= _ASK_QUEUE_S:
-            asked_at = time.monotonic()
-            status = await _look(queue, job_id)
-            missed = 0 if status else missed + 1
-            if missed == _MOST_MISSED:
-                raise _not_started(record, queue.tail(job_id))
-            if status and told != (told := _describe(status)):
-                say(told)
-        await asyncio.sleep(_LOOK_S)
-
-
-def _describe(status: JobStatus) -> str:
-    reason = f" ({status.reason})" if status.reason else ""
-    return f"the scheduler's job {status.job_id} is {status.state}{reason}"
-
-
-async def _look(queue: BatchQueue, job_id: str) -> JobStatus | None:
-    """What the queue says of the job; None: it has ended."""
-    try:
-        status = (await queue.look()).get(job_id)
-    except BatchError:
-        return JobStatus(job_id=job_id, state=JobState.PENDING, reason="the queue gives no answer")
-    over = {JobState.DONE, JobState.FAILED, JobState.GONE}
-    return None if status is None or status.state in over else status
+def _is_ready(record: NamedCluster, job_id: str) -> bool:
+    found = _reread(record)
+    if found.controller_job == job_id and found.state == Standing.FAILED:
+        raise _not_started(record)
+    return found.controller_job == job_id and found.state == Standing.RUNNING
