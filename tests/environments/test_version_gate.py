@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 from types import SimpleNamespace
 
 import pytest
@@ -11,6 +13,7 @@ from beampipe.environments import version_gate
 from beampipe.environments.version_gate import (
     RULES,
     Mismatch,
+    ask_versions,
     check_versions,
     compare,
     find_mismatches,
@@ -105,16 +108,11 @@ def test_a_real_cluster_of_this_environment_is_the_same(monkeypatch):
     ):
         assert check_versions(client, "stop") == ()
         assert set(RULES) <= {*versions_here()}
-        monkeypatch.setitem(RULES, "click", version_gate._Rule(0, is_fatal=True))
-        real = client.get_versions
-
-        def other(**how):
-            found = real(**how)
-            found["client"]["packages"] |= {"click": "0.1"}
-            return found
-
-        monkeypatch.setattr(client, "get_versions", other)
-        with pytest.raises(VersionMismatchError, match=r"click 0\.1 here"):
+        found = ask_versions(client, ["click"])
+        assert next(iter(found["workers"].values()))["packages"]["click"]
+        here = versions_here() | {"numpy": "0.1"}
+        monkeypatch.setattr(version_gate, "versions_here", lambda _=(): here)
+        with pytest.raises(VersionMismatchError, match=r"numpy 0\.1 here"):
             check_versions(client, "stop")
         assert check_versions(client, "off") == ()
 
@@ -123,4 +121,20 @@ def test_a_client_without_a_scheduler_is_left_to_who_uses_it_next():
     def fail(**_):
         raise OSError("gone")
 
-    assert check_versions(SimpleNamespace(get_versions=fail), "stop") == ()
+    assert check_versions(SimpleNamespace(scheduler_info=fail), "stop") == ()
+
+
+def test_a_frozen_worker_does_not_hold_up_the_run(monkeypatch):
+    monkeypatch.setattr(version_gate, "_ANSWER_S", 0.5)
+    with (
+        LocalCluster(n_workers=1, threads_per_worker=1, dashboard_address=":0") as cluster,
+        Client(cluster) as client,
+    ):
+        (pid,) = client.run(os.getpid).values()
+        os.kill(pid, signal.SIGSTOP)
+        try:
+            with pytest.raises(TimeoutError):
+                ask_versions(client)
+            assert check_versions(client, "stop") == ()
+        finally:
+            os.kill(pid, signal.SIGCONT)

@@ -10,6 +10,7 @@ import pytest
 from distributed import Client, LocalCluster
 
 import beampipe as bp
+from beampipe.environments import version_gate
 
 CHUNK = 250
 
@@ -188,15 +189,15 @@ def test_versions_that_would_break_a_run_are_named_before_it_begins(
     cluster, samples, expected, tmp_path, monkeypatch
 ):
     with Client(cluster) as client:
-        real = client.get_versions
+        real = version_gate.ask_versions
 
-        def other(**how):
-            found = real(**how)
+        def other(*which):
+            found = real(*which)
             for worker in found["workers"].values():
                 worker["packages"] |= {"numpy": "1.26.4"}
             return found
 
-        monkeypatch.setattr(client, "get_versions", other)
+        monkeypatch.setattr(version_gate, "ask_versions", other)
         with pytest.raises(bp.BeampipeError, match=r"numpy .* here, 1\.26\.4 on 2 workers"):
             run_on(client, samples, tmp_path)
         assert not (tmp_path / "a run").exists()

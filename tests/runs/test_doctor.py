@@ -117,15 +117,19 @@ class Client:
     def __init__(self, facts, error=None):
         self.facts, self.error = facts, error
 
-    def get_versions(self, **_):
-        mine = {"packages": {"python": "3.11.7", "numpy": "2.1", "hist": "2.9"}}
-        other = {"packages": {"python": "3.11.7", "numpy": "1.26", "hist": "2.8"}}
-        return {"client": mine, "scheduler": mine, "workers": {"tcp://a": other}}
-
     def run(self, function, *_):
         if self.error is not None and function is doctor._unpack:
             raise self.error
         return {"tcp://a": {"time": time.time()} | self.facts}
+
+
+@pytest.fixture
+def versions(monkeypatch):
+    """Versions that differ."""
+    mine = {"packages": {"python": "3.11.7", "numpy": "2.1", "hist": "2.9"}}
+    other = {"packages": {"python": "3.11.7", "numpy": "1.26", "hist": "2.8"}}
+    told = {"client": mine, "scheduler": mine, "workers": {"tcp://a": other}}
+    monkeypatch.setattr(doctor, "ask_versions", lambda _: told)
 
 
 def look(facts=FACTS, *, patient=None, error=None):
@@ -133,13 +137,21 @@ def look(facts=FACTS, *, patient=None, error=None):
     return {f.code: f for f in doctor._look_around(patient, Client(facts, error))}
 
 
-def test_versions_that_differ():
+def test_versions_that_differ(versions):
     texts = [str(f.fact) for f in doctor._compare_versions(Client(FACTS))]
     assert texts == [
         "numpy 2.1 here, 1.26 on 1 workers (as tcp://a)",
         "hist 2.9 here, 2.8 on 1 workers (as tcp://a)",
     ]
     assert [f.status for f in doctor._compare_versions(Client(FACTS))] == ["error", "warning"]
+
+
+def test_versions_without_an_answer_are_not_checked(monkeypatch):
+    def fail(_):
+        raise TimeoutError
+
+    monkeypatch.setattr(doctor, "ask_versions", fail)
+    assert look()["versions"].status == "warning"
 
 
 @pytest.mark.parametrize(
@@ -156,14 +168,14 @@ def test_versions_that_differ():
     ],
     ids=str,
 )
-def test_what_a_worker_measures_is_judged(change, code, status, words):
+def test_what_a_worker_measures_is_judged(versions, change, code, status, words):
     finding = look(FACTS | change)[code]
     assert finding.status == status
     assert words in finding.fact
     assert finding.remedy or status == "ok"
 
 
-def test_files_that_a_worker_does_not_see():
+def test_files_that_a_worker_does_not_see(versions):
     patient = doctor._Patient(load_site("slurm"), paths=["/a.root", "/b.root"])
     finding = look(FACTS | {"unseen": {"/b.root": "Permission denied"}}, patient=patient)["paths"]
     assert finding.status == "error"
@@ -171,7 +183,7 @@ def test_files_that_a_worker_does_not_see():
     assert look(patient=patient)["paths"].status == "ok"
 
 
-def test_a_processor_that_a_worker_cannot_import(analysis):
+def test_a_processor_that_a_worker_cannot_import(versions, analysis):
     patient = doctor._Patient(load_site("slurm"), processor=doctor.load_processor(analysis))
     error = ModuleNotFoundError("No module named 'correctionlib'")
     finding = look(patient=patient, error=error)["imports"]

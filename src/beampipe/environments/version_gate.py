@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 Level = Literal["stop", "warn", "off"]
 Role = Literal["scheduler", "worker"]
+_SAMPLE, _ANSWER_S = 50, 10.0
 _MISSING = "none"
 
 
@@ -179,8 +180,8 @@ def find_mismatches(versions: Mapping[str, Any]) -> list[Mismatch]:
 def check_versions(client: Client, level: Level, packages: Iterable[str] = ()) -> tuple[str, ...]:
     """Refuse workers and schedulers with which a run would break.
 
-    One question to the scheduler and to each worker that there is. Workers that come later are
-    looked at when they come (`beampipe.execution.context_plugin`).
+    One question to the scheduler and to some of the workers that there are. All others are looked
+    at when they get what the run needs (`beampipe.execution.context_plugin`).
 
     Parameters
     ----------
@@ -203,10 +204,38 @@ def check_versions(client: Client, level: Level, packages: Iterable[str] = ()) -
     if level == "off":
         return ()
     try:
-        versions: Any = client.get_versions(packages=[*RULES, *packages])
+        versions = ask_versions(client, packages)
     except (OSError, TimeoutError):  # whoever uses the client next says so better
         return ()
     return sort_out(find_mismatches(versions), level)
+
+
+def ask_versions(client: Client, packages: Iterable[str] = ()) -> dict[str, Any]:
+    """Ask client, scheduler and some workers for their versions.
+
+    Returns
+    -------
+    dict
+        As that of ``client.get_versions``.
+
+    Raises
+    ------
+    OSError, TimeoutError
+        No answer: a worker that is frozen would never give one.
+    """
+    names = [*RULES, *packages]
+    some = list(client.scheduler_info(n_workers=_SAMPLE)["workers"])[:_SAMPLE]
+    asked: Any = client.sync(_ask, client, names, some, callback_timeout=_ANSWER_S)
+    scheduler, workers = asked
+    here = {"packages": versions_here(packages)}
+    return {"client": here, "scheduler": scheduler, "workers": workers}
+
+
+async def _ask(client: Client, names: list[str], some: list[str]) -> tuple[Any, Any]:
+    scheduler: Any = client.scheduler
+    question = {"op": "versions", "packages": names}
+    answers = scheduler.broadcast(msg=question, workers=some, on_error="ignore") if some else None
+    return await scheduler.versions(packages=names), (await answers if answers else {})
 
 
 def sort_out(found: Iterable[Mismatch], level: Level) -> tuple[str, ...]:

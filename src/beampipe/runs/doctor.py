@@ -16,7 +16,7 @@ from beampipe.clusters.site import Site
 from beampipe.clusters.worker_job import find_dialect
 from beampipe.datasets.fileset import read_fileset
 from beampipe.datasets.urls import is_remote
-from beampipe.environments.version_gate import RULES, find_mismatches
+from beampipe.environments.version_gate import ask_versions, find_mismatches
 from beampipe.errors import BeampipeError, ClusterError
 from beampipe.execution.processors import Processor, load_processor
 from beampipe.execution.shipping import pickle_processor
@@ -190,7 +190,11 @@ def _look_around(patient: _Patient, client: Any) -> Iterator[Finding]:
 
 
 def _compare_versions(client: Any) -> Iterator[Finding]:
-    found = find_mismatches(client.get_versions(packages=list(RULES)))
+    try:
+        found = find_mismatches(ask_versions(client))
+    except (OSError, TimeoutError) as error:
+        yield _unchecked("versions", str(error) or "no answer")
+        return
     for one in found:
         remedy = f"install {one.package} {one.ours} on both sides"
         yield Finding("versions", "error" if one.is_fatal else "warning", str(one), remedy)
