@@ -191,6 +191,57 @@ class BatchOutputError(BatchError, ValueError):
     code = "batch-output"
 
 
+# -- environments -----------------------------------------------------------
+
+
+class CredentialError(BeampipeError):
+    """Branch of the room ``environments``: proxies, certificates, keys and tokens."""
+
+    code = "credential"
+
+
+class CredentialMissingError(CredentialError, FileNotFoundError):
+    """There is no proxy, certificate, key or token where it was looked for."""
+
+    code = "credential-missing"
+
+
+class CredentialInvalidError(CredentialError, ValueError):
+    """What is in the file is no such credential, or its parts do not belong together."""
+
+    code = "credential-invalid"
+
+
+class CredentialUnsafeError(CredentialError, PermissionError):
+    """Others can read a secret, or it is somebody else's."""
+
+    code = "credential-unsafe"
+
+
+class CredentialExpiredError(CredentialError, ValueError):
+    """A proxy, certificate or token is over, not valid yet, or ends too early."""
+
+    code = "credential-expired"
+
+
+class CredentialPassphraseError(CredentialError, ValueError):
+    """A passphrase is needed, or is not the right one."""
+
+    code = "credential-passphrase"
+
+
+class CredentialExistsError(CredentialError, FileExistsError):
+    """A certificate or key is there already, and is not written over."""
+
+    code = "credential-exists"
+
+
+class CredentialStorageError(CredentialError, OSError):
+    """A proxy, certificate or key cannot be written."""
+
+    code = "credential-storage"
+
+
 # -- datasets ---------------------------------------------------------------
 
 

@@ -44,6 +44,7 @@ COMMANDS = {
     "cluster": "beampipe.cli.cluster",
     "doctor": "beampipe.cli.doctor",
     "notebook": "beampipe.cli.notebook",
+    "proxy": "beampipe.cli.proxy",
 }
 """In the order in which a newcomer meets them."""
 
