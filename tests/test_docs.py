@@ -42,7 +42,7 @@ def test_a_beampipe_command_parses(line):
         assert found is not None, f"beampipe has no command {words[0]!r}"
         command, words = found, words[1:]
         context = click.Context(command, parent=context, info_name=command.name)
-    while isinstance(command, click.Group) and command is not cli and words[0] != "--help":
+    while isinstance(command, click.Group) and command is not cli and words[0][:1] != "-":
         found = command.get_command(context, words[0])
         assert found is not None, f"{command.name} has no command {words[0]!r}"
         command, words = found, words[1:]

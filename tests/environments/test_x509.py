@@ -11,7 +11,6 @@ from tests.environments.grid import DRAFT, LIMITED, RFC, USER, proxy, user, writ
 from beampipe import errors
 from beampipe.environments.x509 import (
     check_proxy,
-    describe_time,
     find_proxy,
     name_of,
     read_pem,
@@ -196,9 +195,3 @@ def test_names_are_written_as_openssl_does(place):
     )  # fmt: skip
     assert done.stdout.strip().removeprefix("subject=").isascii()  # it escapes; ours does not
     assert name_of(certificate.subject) == USER
-
-
-def test_times_are_told_as_people_do():
-    assert [describe_time(s) for s in (59, 3599, 3600, 100000)] == [
-        "0 min", "59 min", "1 h 0 min", "27 h 46 min",
-    ]  # fmt: skip

@@ -6,6 +6,7 @@ import shutil
 import time
 
 import pytest
+from tests.environments import grid
 
 from beampipe.batch.registry import DIALECTS
 from beampipe.clusters import batch_queue
@@ -26,6 +27,16 @@ FACTS = {
     "ends_at": None,
     "unseen": {},
 }
+
+
+@pytest.fixture(autouse=True)
+def _no_credentials(tmp_path, monkeypatch):
+    """Whatever the computer has, the tests have none that is good."""
+    monkeypatch.setattr("beampipe.environments.credential_checks.find_token", lambda _: None)
+    monkeypatch.setattr(
+        "beampipe.environments.credential_checks.find_proxy", lambda _: tmp_path / "no proxy"
+    )
+    monkeypatch.delenv("X509_USER_PROXY", raising=False)
 
 
 @pytest.fixture
@@ -58,7 +69,8 @@ def statuses(findings):
 def test_a_site_where_all_is_well(slurm, analysis, samples):
     findings = found_at(processor=analysis, fileset=samples)
     assert set(findings) == {
-        *("site-profile", "batch-commands", "processor", "fileset", "worker", "versions"),
+        *("site-profile", "batch-commands", "processor", "fileset", "proxy", "token"),
+        *("worker", "versions"),
         *("worker-host", "memory", "scratch", "clock", "walltime", "paths", "imports"),
     }
     assert set(statuses(findings).values()) <= {"ok", "warning"}  # scratch may be short here
@@ -76,7 +88,8 @@ def test_without_the_commands_nothing_is_submitted(monkeypatch):
     monkeypatch.setattr(batch_queue.shutil, "which", lambda _: None)
     findings = found_at()
     assert statuses(findings) == {
-        "site-profile": "ok", "batch-commands": "error", "worker": "warning",
+        "site-profile": "ok", "batch-commands": "error", "proxy": "ok", "token": "ok",
+        "worker": "warning",
     }  # fmt: skip
     assert "sbatch" in findings["batch-commands"].fact
     assert "not checked" in findings["worker"].fact
@@ -87,11 +100,27 @@ def test_a_processor_and_files_that_are_not_there_are_named(slurm, monkeypatch):
     findings = found_at(processor="none.py:process", fileset=["/no/where/a.root"])
     assert statuses(findings) == {
         "site-profile": "ok", "batch-commands": "ok", "processor": "error", "fileset": "error",
+        "proxy": "ok", "token": "ok",
     }  # fmt: skip
     assert "/no/where/a.root" in findings["fileset"].fact
     remote = found_at(fileset=["root://host//a.root"])
     assert "1 behind URLs" in remote["fileset"].fact
+    assert remote["proxy"].status == "warning"
+    assert "1 files are behind XRootD" in remote["proxy"].fact
     assert found_at(fileset="*.nothing")["fileset"].status == "error"
+
+
+def test_a_proxy_that_ends_before_a_job_does_is_named(slurm, monkeypatch, tmp_path):
+    made = grid.proxy(grid.user(), "1", oid=grid.RFC, end_h=2)
+    path = grid.write(tmp_path / "proxy", made.pem())
+    monkeypatch.setattr(doctor, "_examine_worker", lambda *_: iter(()))
+    monkeypatch.setattr("beampipe.environments.credential_checks.find_proxy", lambda _: path)
+    monkeypatch.setenv("BEAMPIPE_SITE_WALLTIME", "3 h")
+    finding = found_at(fileset=["root://host//a.root"])["proxy"]
+    assert (finding.status, "too early" in finding.fact) == ("error", True)
+    assert found_at()["proxy"].status == "warning"  # no file asks for it
+    monkeypatch.setenv("BEAMPIPE_SITE_WALLTIME", "1 h")
+    assert found_at(fileset=["root://host//a.root"])["proxy"].status == "ok"
 
 
 def test_a_queue_that_refuses_is_told_in_its_words(slurm):

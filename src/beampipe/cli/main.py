@@ -45,6 +45,7 @@ COMMANDS = {
     "doctor": "beampipe.cli.doctor",
     "notebook": "beampipe.cli.notebook",
     "proxy": "beampipe.cli.proxy",
+    "token": "beampipe.cli.token",
 }
 """In the order in which a newcomer meets them."""
 

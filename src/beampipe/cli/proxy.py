@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from beampipe.cli.json_output import print_json
+from beampipe.cli.json_output import failed_json, print_json
 from beampipe.cli.options import json_option
 
 if TYPE_CHECKING:
@@ -75,19 +75,13 @@ def info_command(ctx: click.Context, *, path: Path | None, hours: float, as_json
 
 
 def _print_json(proxy: Proxy, problem: CredentialError | None) -> None:
-    described = proxy.to_json(datetime.now(UTC)) | {"valid": problem is None, "error": None}
-    if problem is not None:
-        described["error"] = {
-            "code": problem.code,
-            "message": problem.message,
-            "why": problem.why,
-            "fix": problem.fix,
-        }
-    print_json(described)
+    described = None if problem is None else failed_json(problem)["error"]
+    print_json(proxy.to_json(datetime.now(UTC)) | {"valid": problem is None, "error": described})
 
 
 def _show(proxy: Proxy) -> None:
-    from beampipe.environments.x509 import describe_end, describe_time
+    from beampipe.environments.secret_files import describe_time
+    from beampipe.environments.x509 import describe_end
 
     left_s = (proxy.usable_until() - datetime.now(UTC)).total_seconds()
     rows = {
@@ -151,7 +145,8 @@ def create_command(
         make_proxy,
         write_proxy,
     )
-    from beampipe.environments.x509 import describe_end, describe_time, find_proxy, read_proxy
+    from beampipe.environments.secret_files import describe_time
+    from beampipe.environments.x509 import describe_end, find_proxy, read_proxy
 
     if key is not None and cert is None:
         raise click.UsageError("--key needs --cert.")

@@ -17,13 +17,12 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import pkcs12
 from cryptography.x509.oid import NameOID
 
+from beampipe.environments.secret_files import check_private, read_file
 from beampipe.environments.x509 import (
-    check_private,
     load_key,
     name_of,
     order_chain,
     public_bytes,
-    read_file,
     read_pem,
     tell_kind,
 )

@@ -20,13 +20,18 @@ from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import serialization
 from cryptography.x509.oid import NameOID
 
+from beampipe.environments.secret_files import (
+    REMEDIES,
+    check_private,
+    describe_time,
+    invalid_file,
+    read_file,
+)
 from beampipe.environments.voms import VOMS_OID, VomsAttributes, read_voms
 from beampipe.errors import (
     CredentialExpiredError,
     CredentialInvalidError,
-    CredentialMissingError,
     CredentialPassphraseError,
-    CredentialUnsafeError,
 )
 
 VARIABLE = "X509_USER_PROXY"
@@ -45,9 +50,6 @@ _SHORT = {
     NameOID.USER_ID: "UID",
 }
 _PEM = re.compile(rb"-----BEGIN ([A-Z0-9 ]+)-----.*?-----END \1-----", re.DOTALL)
-_PRIVATE = 0o077
-LARGEST_BYTES = 10**6
-_RENEW = "make a new one: `voms-proxy-init`, or `beampipe proxy create`"
 
 Kind = Literal["rfc3820", "draft", "legacy", "none"]
 _KINDS: Final[Mapping[x509.ObjectIdentifier, Kind]] = {
@@ -205,7 +207,9 @@ def check_proxy(proxy: Proxy, *, needed_s: float = 0.0, now: datetime | None = N
     raise CredentialExpiredError(
         _sum_up(proxy, now, left_s),
         why=f"it was issued for {proxy.identity}, {describe_end(proxy)}",
-        fix=_RENEW if proxy.begins_at <= now else "look at this host's clock, and the issuer's",
+        fix=REMEDIES["proxy"]
+        if proxy.begins_at <= now
+        else "look at this host's clock, and the issuer's",
         path=str(proxy.path),
         ends_at=proxy.usable_until().isoformat(),
     )
@@ -225,16 +229,6 @@ def _sum_up(proxy: Proxy, now: datetime, left_s: float) -> str:
 def describe_end(proxy: Proxy) -> str:
     """Say until when it can be used."""
     return f"until {proxy.usable_until():%Y-%m-%d %H:%M:%S} UTC"
-
-
-def describe_time(seconds: float) -> str:
-    """Write a time as people say it.
-
-    >>> describe_time(45000), describe_time(600)
-    ('12 h 30 min', '10 min')
-    """
-    minutes = int(seconds // 60)
-    return f"{minutes // 60} h {minutes % 60} min" if minutes >= 60 else f"{minutes} min"
 
 
 # -- files --------------------------------------------------------------------------------------
@@ -272,58 +266,6 @@ def read_pem(path: Path, *, what: str) -> PemFile:
     return PemFile(tuple(certificates), key_pem, stat.S_IMODE(found.st_mode), found.st_uid)
 
 
-def read_file(path: Path, *, what: str) -> tuple[bytes, os.stat_result]:
-    """Read a credential's file, and how it lies there.
-
-    Raises
-    ------
-    CredentialMissingError, CredentialInvalidError, CredentialUnsafeError
-        It is not there, no file of a credential's size, or may not be read.
-    """
-    try:
-        # Not blocking: what is named may be a pipe.
-        with os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK), "rb") as file:
-            found = os.fstat(file.fileno())
-            if not stat.S_ISREG(found.st_mode) or found.st_size > LARGEST_BYTES:
-                raise _invalid(path, "it is no file, or much too large", what)
-            return file.read(), found
-    except (FileNotFoundError, NotADirectoryError) as error:
-        raise CredentialMissingError(
-            f"There is no {what} at {path}.",
-            why="no such file",
-            fix=_RENEW if what == "proxy" else "correct the path",
-            path=str(path),
-        ) from error
-    except IsADirectoryError as error:
-        raise _invalid(path, "it is a folder", what) from error
-    except OSError as error:
-        raise CredentialUnsafeError(
-            f"The {what} {path} cannot be read.",
-            why=error.strerror or str(error),
-            fix="look at whose it is; it must be yours, and for you alone",
-            path=str(path),
-        ) from error
-
-
-def check_private(path: Path, mode: int, owner: int, *, what: str) -> None:
-    """See that a secret is for its owner alone, and that this is us.
-
-    Raises
-    ------
-    CredentialUnsafeError
-        ``credential-unsafe``
-    """
-    if owner != os.geteuid():
-        why, fix = f"it belongs to user {owner}, and you are {os.geteuid()}", "use one of your own"
-    elif mode & _PRIVATE:
-        why, fix = f"its mode is {mode:04o}", f"`chmod go= '{path}'`; then think of a new one"
-    else:
-        return
-    raise CredentialUnsafeError(
-        f"Others have access to the {what} {path}.", why=why, fix=fix, path=str(path)
-    )
-
-
 def load_key(pem: bytes, path: Path, *, passphrase: bytes | None) -> Any:
     """Unlock a private key.
 
@@ -353,13 +295,7 @@ def load_key(pem: bytes, path: Path, *, passphrase: bytes | None) -> Any:
 
 
 def _invalid(path: Path, why: str, what: str = "proxy") -> CredentialInvalidError:
-    article = "an" if what[0] in "aeiou" else "a"
-    return CredentialInvalidError(
-        f"{path} cannot be used as {article} {what}.",
-        why=why,
-        fix=_RENEW if what == "proxy" else "give the right file",
-        path=str(path),
-    )
+    return invalid_file(path, why, what)
 
 
 # -- certificates -------------------------------------------------------------------------------

@@ -103,15 +103,24 @@ def _examine_here(patient: _Patient, processor: Any, fileset: Any) -> Iterator[F
             yield Finding("processor", "ok", f"{patient.processor.name} can be loaded here")
         except BeampipeError as error:
             yield _from_error("processor", error)
+    urls: list[str] = []
     if fileset is not None:
         try:
             found = read_fileset(fileset)
         except BeampipeError as error:
             yield _from_error("fileset", error)
-            return
-        urls = [file.urls[0] for dataset in found.values() for file in dataset.files]
-        patient.paths = [url for url in urls if not is_remote(url)]
-        yield from _look_at_files(patient.paths, n_remote=len(urls) - len(patient.paths))
+        else:
+            urls = [file.urls[0] for dataset in found.values() for file in dataset.files]
+            patient.paths = [url for url in urls if not is_remote(url)]
+            yield from _look_at_files(patient.paths, n_remote=len(urls) - len(patient.paths))
+    yield from _look_at_credentials(site, urls)
+
+
+def _look_at_credentials(site: Site, urls: list[str]) -> Iterator[Finding]:
+    """Whether proxy and token last for as long as one of the site's jobs does."""
+    from beampipe.environments.credential_checks import examine_credentials
+
+    yield from examine_credentials(urls, needed_s=site.walltime or 0.0)
 
 
 def _look_at_files(paths: list[str], *, n_remote: int) -> Iterator[Finding]:
