@@ -131,7 +131,7 @@ def _configure(folder: Path, *, database: int, server: int, ssh: int) -> None:
         "OPENSSH_CMD": f"/usr/bin/ssh -p {ssh} -e none",
         "LOG_FILE": str(log),
         "SCHEDULER_JOB_SECURITY_TIME": "1",
-        "SCHEDULER_MIN_TIME_BETWEEN_2_CALLS": "1",
+        "SCHEDULER_MIN_TIME_BETWEEN_2_CALLS": "0",
     }
     text = CONFIGURATION.read_text()
     (folder / _KEPT).write_text(text)
