@@ -17,10 +17,12 @@ TEXT = """\
 exec >'/home/me/lo gs/bp-dimuon-1f-'"$OAR_JOB_ID".out 2>'/home/me/lo gs/bp-dimuon-1f-'"$OAR_JOB_ID".err </dev/null
 export BEAMPIPE_DEADLINE=5400
 module load python
-told=
-trap 'told=yes; kill -TERM "$command" 2>/dev/null && trap "" USR2' USR2
+told= heard=
+tell() { [ "$heard" ] || kill -TERM "$command" 2>/dev/null && heard=yes; }
+trap 'told=yes; tell' USR2
 (trap '' USR2; exec dask worker tls://10.0.0.1:8786) &
 command=$!
+[ -z "$told" ] || tell
 wait "$command"; code=$?
 while [ "$told" ]; do told=; wait "$command"; code=$?; done
 exit "$code"

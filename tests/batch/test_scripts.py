@@ -52,6 +52,15 @@ def test_a_systems_own_signal_reaches_the_command_as_term(tmp_path, signum):
         assert child.wait(60) == 5
 
 
+def test_a_command_is_told_even_if_it_was_said_while_it_was_started(tmp_path):
+    told = "trap 'exit 5' TERM; kill -USR1 $PPID; while :; do sleep 0.05; done"
+    job = JobDescription(name="n", tag="t", command=("bash", "-c", told), log_folder=tmp_path)
+    script = tmp_path / "job.sh"
+    script.write_text(write_script(job, relayed=("USR1",)))
+    for _ in range(20):
+        assert subprocess.run(["bash", str(script)], check=False, timeout=60).returncode == 5
+
+
 def test_a_command_is_told_once_however_often_the_system_says_it(tmp_path):
     told = "trap 'echo told' TERM; trap 'echo end; exit' INT; echo up; while :; do sleep 0.1; done"
     job = JobDescription(name="n", tag="t", command=("bash", "-c", told), log_folder=tmp_path)

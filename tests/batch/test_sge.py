@@ -31,10 +31,12 @@ TEXT = """\
 #$ -l sps=1
 export BEAMPIPE_DEADLINE=5400
 module load python
-told=
-trap 'told=yes; kill -TERM "$command" 2>/dev/null && trap "" USR1 USR2' USR1 USR2
+told= heard=
+tell() { [ "$heard" ] || kill -TERM "$command" 2>/dev/null && heard=yes; }
+trap 'told=yes; tell' USR1 USR2
 (trap '' USR1 USR2; exec dask worker tls://10.0.0.1:8786) &
 command=$!
+[ -z "$told" ] || tell
 wait "$command"; code=$?
 while [ "$told" ]; do told=; wait "$command"; code=$?; done
 exit "$code"

@@ -51,13 +51,15 @@ def write_script(
     lines += job.prologue
     if relayed:
         signals = " ".join(relayed)
-        # Once: a worker that is told again while it hands over is gone at once.
-        tell = f"""told=yes; kill -TERM "$command" 2>/dev/null && trap "" {signals}"""
         lines += [
-            "told=",
-            f"trap '{tell}' {signals}",
+            "told= heard=",
+            # Once: a worker that is told again while it hands over is gone at once.
+            'tell() { [ "$heard" ] || kill -TERM "$command" 2>/dev/null && heard=yes; }',
+            f"trap 'told=yes; tell' {signals}",
             f"(trap '' {signals}; exec {shlex.join(job.command)}) &",
             "command=$!",
+            # It may have been said before there was anybody to tell.
+            '[ -z "$told" ] || tell',
             'wait "$command"; code=$?',
             # A signal ends a wait early, with a code that is not the command's.
             'while [ "$told" ]; do told=; wait "$command"; code=$?; done',
