@@ -139,7 +139,8 @@ TABLE: Final[tuple[ErrorRule, ...]] = (
         name="xrootd-refused",
         kind="data",
         errors=("OSError",),
-        message=r"\[30(10|11|15|16|19|30)\]|\bauth failed|\blogin failed|resource not found",
+        message=r"\[30(10|11|15|16|19|30)\]|\bauth failed|\blogin failed|resource not found"
+        r"|no protocols left",
         of_url=True,
         what="the XRootD server has no such file, or may not give it",
         fix="correct the path; renew the proxy or token that this storage asks for",

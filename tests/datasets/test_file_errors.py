@@ -1,8 +1,15 @@
 from __future__ import annotations
 
+import json
+import os
 import pickle
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
+from tests.environments import grid
+from tests.faults.xrootd_server import XRootDServer
 
 from beampipe.datasets import file_errors
 from beampipe.datasets.file_errors import (
@@ -11,6 +18,7 @@ from beampipe.datasets.file_errors import (
     describe_error,
     explain_beginning,
     explain_file_error,
+    find_refusal,
     missing_error,
 )
 from beampipe.errors import (
@@ -24,6 +32,8 @@ from beampipe.errors import (
     TreeNotFoundError,
 )
 from beampipe.testing import tiny_files
+
+FAULTS = Path(__file__).parents[1] / "faults"
 
 HOSTILE = "Z → µµ 'x' \"q\".root"
 REMOTE = "https://me:pass@host/a.root?token=abc"
@@ -179,3 +189,35 @@ def test_errors_are_put_in_one_line():
     assert describe_error(ValueError("a\nb")) == "ValueError: a"
     assert describe_error(ValueError()) == "ValueError"
     assert len(describe_error(ValueError("x" * 5000))) <= 300
+
+
+@pytest.mark.parametrize("end_h", [-1.0, 12.0, None], ids=["expired", "good", "none"])
+def test_an_xrootd_server_that_wants_to_know_who_it_is(tmp_path, end_h):
+    """The real client says the same of a proxy that has expired and of none; we look."""
+    place = tmp_path / "x509up 'µ'"
+    if end_h is not None:
+        made = grid.proxy(grid.user(), oid=grid.RFC, begin_h=-5, end_h=end_h)
+        grid.write(place, made.pem())
+    variables = {"X509_USER_PROXY": str(place), "BEARER_TOKEN_FILE": "", "XRD_REQUESTTIMEOUT": "9"}
+    with XRootDServer(asks=b"&P=gsi,v:10400,c:ssl,ca:12345678.0\0") as server:
+        url = f"{server.url}//error/3011/a.root"
+        ran = subprocess.run(
+            [sys.executable, FAULTS / "classify_urls.py", url],
+            env=os.environ | variables,
+            capture_output=True,
+            text=True,
+            timeout=100,
+            check=False,
+        )
+    assert ran.returncode == 0, ran.stderr
+    kind, rule, why = json.loads(ran.stdout)[url]
+    assert (kind, rule) == ("data", "xrootd-refused")
+    assert "No protocols left to try" in why
+    assert ("the proxy" in why and "has expired" in why) is (end_h == -1.0)
+    assert ("neither a proxy" in why) is (end_h is None)
+
+
+def test_a_refusal_is_one_only_where_somebody_was_asked():
+    for url in ("/local/a.root", "https://door.org/a.root"):
+        assert find_refusal(url, OSError("Auth failed")) is None
+    assert find_refusal("root://door.org//a.root", OSError("[3011] no such file")) is None

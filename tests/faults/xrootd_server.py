@@ -24,11 +24,12 @@ class XRootDServer(socketserver.ThreadingTCPServer):
     daemon_threads = True
     allow_reuse_address = True
 
-    def __init__(self, *, greets: bool = True) -> None:
+    def __init__(self, *, greets: bool = True, asks: bytes = b"") -> None:
         super().__init__(("127.0.0.1", 0), _Handler)
         self.port = self.server_address[1]
         self.url = f"root://127.0.0.1:{self.port}"
         self.greets = greets
+        self.asks = asks
         self.is_over = threading.Event()
         self._thread = threading.Thread(target=self.serve_forever, args=(0.05,))
 
@@ -65,7 +66,7 @@ class _Handler(socketserver.StreamRequestHandler):
         if request == PROTOCOL:
             return self._answer(stream, OK, struct.pack(">ii", 0x520, 1))
         if request == LOGIN:
-            return self._answer(stream, OK, bytes(range(16)))
+            return self._answer(stream, OK, bytes(range(16)) + self.server.asks)
         if request == END_SESSION:
             return self._answer(stream, OK, b"")
         what, number, *_ = (body.decode("latin-1").strip("/") + "//").split("/")

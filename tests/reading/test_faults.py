@@ -5,6 +5,7 @@ import zlib
 from types import SimpleNamespace
 
 import pytest
+from tests.environments import grid
 
 from beampipe.error_kinds import classify_error
 from beampipe.errors import ChunkUnreadableError, FileMissingError
@@ -96,3 +97,16 @@ def test_a_processors_own_error_is_not_taken_for_one():
     loop.__context__ = KeyError()
     loop.__context__.__context__ = loop
     assert find_read_error(loop) is None
+
+
+def test_a_proxy_that_ended_while_the_file_was_read(tmp_path, monkeypatch):
+    made = grid.proxy(grid.user(), oid=grid.RFC, begin_h=-5, end_h=-1)
+    monkeypatch.setenv("X509_USER_PROXY", str(grid.write(tmp_path / "x509up", made.pem())))
+    tree = opened("root://door.org//a.root", is_local=False)
+    with pytest.raises(ChunkUnreadableError) as caught, MappedReadErrors(tree, entries=(0, 1)):
+        raise OSError("[FATAL] Auth failed: No protocols left to try")
+    error = caught.value
+    assert "has expired" in error.why
+    assert "No protocols left" in error.why
+    assert "voms-proxy-init" in error.fix
+    assert classify_error(error).rule == "xrootd-refused"

@@ -27,12 +27,17 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from types import TracebackType
 
+    from beampipe.environments.refusals import Refusal
+
 HEADER_BYTES = 64
 TOO_MANY_BYTES = re.compile(
     r"expected Chunk of length (?P<expected>[0-9]+),\s+received (?P<received>[0-9]+)"
 )
 MAX_WHY = 300
 HTTP_DENIED = (401, 403)
+XROOTD = ("root", "roots", "xroot", "xroots")
+XROOTD_DENIED = re.compile(r"\[30(10|30)\]|\b(auth|login) failed|no protocols left", re.IGNORECASE)
+"""Not authorized, authentication failed, and the client's own words."""
 UNREACHABLE = (FileNotFoundError, ConnectionError, TimeoutError)
 BIG_FILE_VERSION = 1_000_000
 """From this version number on, a ROOT header holds 64-bit positions."""
@@ -320,12 +325,12 @@ def _explain_remote(url: str, error: Exception) -> DatasetError:
             fix=f"pip install {plugin}" if plugin else "install the package that the reason names",
             url=shown,
         )
-    denied = any(getattr(cause, "status", None) in HTTP_DENIED for cause in chain)
-    if denied or any(isinstance(cause, PermissionError) for cause in chain):
+    if _is_denied(url, chain):
+        refusal = find_refusal(url, error)
         return FileAccessError(
             f"{shown} may not be read.",
-            why=facts,
-            fix="renew the proxy or token that this storage asks for",
+            why=f"{refusal.why}; {facts}" if refusal else facts,
+            fix=refusal.fix if refusal else "renew the proxy or token that this storage asks for",
             url=shown,
         )
     if any(isinstance(cause, UNREACHABLE) for cause in chain):
@@ -351,6 +356,35 @@ def _explain_remote(url: str, error: Exception) -> DatasetError:
             url=shown,
         )
     return _unreadable(url, error)
+
+
+def find_refusal(url: str, error: Exception) -> Refusal | None:
+    """Say what is wrong with proxy and token here, if a server refused them.
+
+    Parameters
+    ----------
+    url : str
+        What was asked for.
+    error : Exception
+        What was raised by fsspec or a storage plugin.
+
+    Returns
+    -------
+    Refusal or None
+        None if it was no refusal, or if nothing is wrong with them as far as can be seen.
+    """
+    if not is_remote(url) or not _is_denied(url, list(_causes(error))):
+        return None
+    from beampipe.environments.refusals import explain_refusal  # only now: it takes its time
+
+    return explain_refusal(scheme_of(url))
+
+
+def _is_denied(url: str, chain: list[BaseException]) -> bool:
+    if scheme_of(url) in XROOTD and any(XROOTD_DENIED.search(str(cause)) for cause in chain):
+        return True
+    denied = any(getattr(cause, "status", None) in HTTP_DENIED for cause in chain)
+    return denied or any(isinstance(cause, PermissionError) for cause in chain)
 
 
 def _causes(error: BaseException | None) -> Iterator[BaseException]:

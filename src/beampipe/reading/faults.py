@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Self
 
-from beampipe.datasets.file_errors import describe_error
+from beampipe.datasets.file_errors import describe_error, find_refusal
 from beampipe.datasets.urls import show_url
 from beampipe.error_kinds import classify_error
 from beampipe.errors import BeampipeError, ChunkUnreadableError, ReadingError
@@ -64,7 +64,10 @@ class MappedReadErrors:
             stop=stop,
         )
         explained.__cause__ = error
-        explained.fix = classify_error(explained).fix
+        refusal = find_refusal(self.opened.url, error)
+        if refusal is not None:
+            explained.why = f"{refusal.why}; {explained.why}"
+        explained.fix = refusal.fix if refusal is not None else classify_error(explained).fix
         return explained
 
 
