@@ -24,7 +24,7 @@ from beampipe.errors import VersionMismatchError
 
 HERE = {
     "python": "3.11.7.final.0",
-    "beampipe": "0.1",
+    "beampipe": "0.1.0",
     "dask": "2026.8.0",
     "distributed": "2026.8.0",
     "numpy": "2.3.1",
@@ -44,6 +44,7 @@ def packages(mismatches):
         ({"python": "3.11.9.final.0"}, {}),
         ({"python": "3.12.1.final.0"}, {"python": True}),
         ({"beampipe": "0.1.1"}, {"beampipe": True}),
+        ({"beampipe": "0.1.0.dev228+g57e33b2"}, {}),
         ({"distributed": "2026.8.1"}, {}),
         ({"distributed": "2026.3.0", "dask": "2026.3.0"}, {"distributed": True, "dask": True}),
         ({"numpy": "1.26.4"}, {"numpy": True}),

@@ -48,8 +48,9 @@ class _Rule:
 RULES: Final[Mapping[str, _Rule]] = {
     # Code is sent as bytecode.
     "python": _Rule(2, is_fatal=True),
-    # Driver and workers are one program.
-    "beampipe": _Rule(0, is_fatal=True),
+    # Driver and workers are one program. What follows the release in a version of a working copy
+    # tells when it was installed, and not what is in it now.
+    "beampipe": _Rule(3, is_fatal=True),
     "dask": _Rule(2, is_fatal=True, scheduler=True),
     "distributed": _Rule(2, is_fatal=True, scheduler=True),
     "msgpack": _Rule(1, is_fatal=True, scheduler=True),
