@@ -83,7 +83,8 @@ def make_environment(name, changes):
         )
     for package in changes.keys() - given.keys():
         uv("pip", "uninstall", "--quiet", "--python", str(python), package)
-    subprocess.run([python, "-c", WARM], check=False, capture_output=True)  # compiles what is imported
+    # Compiles what is imported: else the first worker would take a minute.
+    subprocess.run([python, "-c", WARM], check=False, capture_output=True)
     (place / "made").touch()
     return python
 
