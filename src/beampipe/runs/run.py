@@ -34,6 +34,13 @@ from beampipe.execution.runs_index import new_run_directory
 from beampipe.reading.column_cache import ColumnRoom
 from beampipe.results.result import RunResult
 from beampipe.runs.arguments import ON_ERROR, check_budget, check_choice, refuse_foreign
+from beampipe.runs.credentials import (
+    find_asking,
+    tell,
+    told_of_end,
+    travelling,
+    warn_of_credentials,
+)
 from beampipe.runs.display import show_counting, show_progress
 from beampipe.runs.indexing import make_desk
 from beampipe.runs.pools import (
@@ -360,11 +367,13 @@ def _drive(
     stages_s: dict[str, float],
 ) -> RunResult:
     with ExitStack() as stack:
+        asking = find_asking(job.plan)
+        remarks = [*options.differences, *_credential_remarks(asking, options)]
         notify = stack.enter_context(show_progress(enabled=options.progress))
+        notify = stack.enter_context(told_of_end(notify, asking, enabled=options.progress))
         starting = time.monotonic()
-        add_to_history(
-            job.directory.path, [{"what": REMARK, "text": text} for text in options.differences]
-        )
+        stack.enter_context(travelling(client, asking, say=remarks.append))
+        add_to_history(job.directory.path, [{"what": REMARK, "text": text} for text in remarks])
         pool, dashboard = stack.enter_context(
             open_pool(
                 client,
@@ -390,6 +399,15 @@ def _drive(
             stages_s=stages_s,
         )
     return RunResult(record)
+
+
+def _credential_remarks(asking: list[str], options: RunOptions) -> list[str]:
+    """What is bad of proxy and token; said at once, and kept."""
+    bad = warn_of_credentials(asking)
+    if options.progress:
+        for text in bad:
+            tell(text)
+    return bad
 
 
 def _versions_to_ask_for(
