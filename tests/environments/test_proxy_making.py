@@ -5,6 +5,7 @@ import subprocess
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import pkcs12
@@ -116,6 +117,25 @@ def test_kinds_are_not_mixed(place, last, how):
     with pytest.raises(errors.CredentialInvalidError) as caught:
         make_proxy(load_signer(place, None, never_ask), hours=1, bits=2048)
     assert "which signs none of RFC 3820" in caught.value.why
+
+
+def test_one_that_allows_no_further_proxy_signs_none(place):
+    """Servers refuse what comes of it (RFC 3820, 3.8.1)."""
+    none_more = bytes.fromhex("300f020100300a06082b06010505071501")
+    signer = load_signer(
+        write(place, proxy(user(), oid=RFC, value=none_more).pem()), None, never_ask
+    )
+    with pytest.raises(errors.CredentialInvalidError, match="path length"):
+        make_proxy(signer, hours=1, bits=2048)
+
+
+def test_a_lock_that_this_openssl_does_not_have(place, monkeypatch):
+    def refuse(data, passphrase):
+        raise UnsupportedAlgorithm("rc2-40-cbc")
+
+    monkeypatch.setattr(pkcs12, "load_key_and_certificates", refuse)
+    with pytest.raises(errors.CredentialInvalidError, match="openssl pkcs12 -legacy"):
+        read_p12(write(place, b"0..."), never_ask)
 
 
 def test_a_locked_key_is_asked_for_once(tmp_path):

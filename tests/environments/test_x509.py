@@ -195,3 +195,15 @@ def test_names_are_written_as_openssl_does(place):
     )  # fmt: skip
     assert done.stdout.strip().removeprefix("subject=").isascii()  # it escapes; ours does not
     assert name_of(certificate.subject) == USER
+
+
+def test_how_many_proxies_may_be_made_of_it(place):
+    """RFC 3820 has the number in front of the policy, the draft behind it."""
+    assert read_proxy(write(place, proxy(user(), oid=RFC).pem())).path_length is None
+    none_more = bytes.fromhex("300f020100300a06082b06010505071501")
+    assert read_proxy(write(place, proxy(user(), oid=RFC, value=none_more).pem())).path_length == 0
+    one_more = bytes.fromhex("3011300a06082b06010505071501a103020101")
+    first = proxy(user(), oid=DRAFT, value=one_more)
+    assert read_proxy(write(place, first.pem())).path_length == 1
+    described = read_proxy(write(place, proxy(first, oid=DRAFT).pem())).to_json(datetime.now(UTC))
+    assert described["path_length"] == 0

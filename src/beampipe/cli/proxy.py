@@ -91,6 +91,7 @@ def _show(proxy: Proxy) -> None:
         "issuer": proxy.issuer,
         "kind": KINDS[proxy.kind] + (", limited" if proxy.is_limited else ""),
         "key": f"{proxy.bits} bits" if proxy.bits else "",
+        "further": "" if proxy.path_length is None else f"{proxy.path_length} proxies in a row",
         "vo": _describe_vo(proxy),
         "left": f"{describe_time(left_s)}, {describe_end(proxy)}" if left_s > 0 else "expired",
     }

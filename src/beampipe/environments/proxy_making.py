@@ -19,6 +19,7 @@ from cryptography.x509.oid import NameOID
 
 from beampipe.environments.secret_files import check_private, read_file
 from beampipe.environments.x509 import (
+    count_further,
     load_key,
     name_of,
     order_chain,
@@ -194,6 +195,8 @@ def _policy_for(signer: Signer) -> bytes:
     kind, is_limited = tell_kind(signer.chain[0])
     if kind not in {"none", "rfc3820"}:
         raise _no_signer(signer.path, f"it is a {kind} proxy, which signs none of RFC 3820")
+    if count_further(signer.chain) == 0:
+        raise _no_signer(signer.path, "it allows no further proxy (its path length)")
     try:
         usage = signer.chain[0].extensions.get_extension_for_class(x509.KeyUsage).value
     except (x509.ExtensionNotFound, x509.DuplicateExtension, ValueError):
@@ -294,7 +297,12 @@ def _open_p12(data: bytes, path: Path, passphrase: bytes | None) -> Identity | N
     except ValueError:
         return None
     except UnsupportedAlgorithm as error:
-        raise _no_p12(path, "it is locked in a way that is not known here") from error
+        raise _no_p12(
+            path,
+            "it is locked in a way that is not to be had here, as old ones are (RC2)",
+            "write it anew: `openssl pkcs12 -legacy -in OLD -nodes | openssl pkcs12 -export -out"
+            " NEW`; or export it from the browser again",
+        ) from error
     if key is None or certificate is None:
         raise _no_p12(path, "there is no certificate with its key in it")
     return Identity(certificate, key)
@@ -364,11 +372,14 @@ def write_identity(
     return places
 
 
-def _no_p12(path: Path, why: str) -> CredentialInvalidError:
+_EXPORT = "export certificate and private key from the browser or the authority's page again"
+
+
+def _no_p12(path: Path, why: str, fix: str = _EXPORT) -> CredentialInvalidError:
     return CredentialInvalidError(
         f"{path} is not a PKCS#12 file with a user's certificate.",
         why=why,
-        fix="export certificate and private key from the browser or the authority's page again",
+        fix=fix,
         path=str(path),
     )
 

@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from itertools import pairwise
 
 VOMS_OID = "1.3.6.1.4.1.8005.100.100.5"
+INTEGER = 0x02
 _CONSTRUCTED, _HIGH_TAG = 0x20, 0x1F
 _OCTETS, _TIME, _AUTHORITY = 0x04, 0x18, 0x86
 _MOST_BYTES = 10**6
@@ -46,7 +47,7 @@ def read_voms(data: bytes) -> VomsAttributes:
     """
     vo, fqans, times = "", [], []
     try:
-        for tag, value in _walk(data[:_MOST_BYTES]):
+        for tag, value in walk_der(data[:_MOST_BYTES]):
             if tag == _AUTHORITY and b"://" in value and not vo:
                 vo = value.partition(b"://")[0].decode("ascii", "replace")
             elif tag == _OCTETS and value.startswith(b"/") and value.isascii():
@@ -61,7 +62,7 @@ def read_voms(data: bytes) -> VomsAttributes:
     return VomsAttributes(vo, tuple(dict.fromkeys(fqans)), min(ends, default=None))
 
 
-def _walk(data: bytes) -> Iterator[tuple[int, bytes]]:
+def walk_der(data: bytes) -> Iterator[tuple[int, bytes]]:
     """Go through all primitive values of DER, in order.
 
     Raises

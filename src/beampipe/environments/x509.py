@@ -27,7 +27,7 @@ from beampipe.environments.secret_files import (
     invalid_file,
     read_file,
 )
-from beampipe.environments.voms import VOMS_OID, VomsAttributes, read_voms
+from beampipe.environments.voms import INTEGER, VOMS_OID, VomsAttributes, read_voms, walk_der
 from beampipe.errors import (
     CredentialExpiredError,
     CredentialInvalidError,
@@ -76,6 +76,8 @@ class Proxy:
         When all certificates of the chain are valid.
     bits : int
         Size of its key; 0 where that says nothing.
+    path_length : int or None
+        How many proxies may be made of it in a row; None where there is no limit.
     voms : VomsAttributes or None
         What a VO says of the user.
     mode, owner : int
@@ -91,6 +93,7 @@ class Proxy:
     begins_at: datetime
     ends_at: datetime
     bits: int
+    path_length: int | None
     voms: VomsAttributes | None
     mode: int
     owner: int
@@ -114,6 +117,7 @@ class Proxy:
             "ends_at": self.ends_at.isoformat(),
             "left_s": (self.usable_until() - now).total_seconds(),
             "bits": self.bits,
+            "path_length": self.path_length,
             "vo": voms and voms.vo,
             "fqans": list(voms.fqans) if voms else [],
             "vo_ends_at": voms.ends_at.isoformat() if voms and voms.ends_at else None,
@@ -183,6 +187,7 @@ def read_proxy(path: Path) -> Proxy:
         begins_at=max(one.not_valid_before_utc for one in chain),
         ends_at=min(one.not_valid_after_utc for one in chain),
         bits=getattr(key, "key_size", 0),
+        path_length=count_further(chain),
         voms=_find_voms(chain),
         mode=file.mode,
         owner=file.owner,
@@ -358,6 +363,29 @@ def extension_of(certificate: x509.Certificate, oid: x509.ObjectIdentifier) -> b
     except (x509.ExtensionNotFound, x509.DuplicateExtension, ValueError):
         return None  # not there; or another extension is not as it should be
     return value.value if isinstance(value, x509.UnrecognizedExtension) else b""
+
+
+def count_further(chain: Sequence[x509.Certificate]) -> int | None:
+    """How many proxies may be made of the first in a row, as all of its chain allow.
+
+    None where there is no limit.
+    """
+    limits = []
+    for depth, certificate in enumerate(chain):
+        for oid in _KINDS:
+            limit = _path_length(extension_of(certificate, oid) or b"")
+            if limit is not None:
+                limits.append(max(limit - depth, 0))
+    return min(limits, default=None)
+
+
+def _path_length(information: bytes) -> int | None:
+    """The only whole number in the extension of a proxy, in the draft's form too."""
+    try:
+        found = [value for tag, value in walk_der(information) if tag == INTEGER]
+    except (IndexError, ValueError):
+        return None
+    return int.from_bytes(found[0], "big", signed=True) if found else None
 
 
 def _find_voms(chain: Sequence[x509.Certificate]) -> VomsAttributes | None:
