@@ -5,6 +5,7 @@ import subprocess
 import sys
 import threading
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -91,6 +92,9 @@ def test_a_token_in_a_variable_is_packed_without_a_path(mine, variables):
         ("inproc://10.1.2.3/1/1", True),
         ("tcp://127.0.0.1:1", True),
         ("tcp://[::1]:1", True),
+        ("tcp://localhost:1", True),
+        ("tcp://localhost.example.org:1", False),
+        ("tcp://127.example.org:1", False),
         ("tcp://10.1.2.3:8786", False),
         ("ws://host:1", False),
         ("10.1.2.3:8786", False),
@@ -177,6 +181,29 @@ def test_a_worker_that_sees_the_file_and_was_not_told_so_uses_it(tmp_path, mine,
     assert os.environ["X509_USER_PROXY"] == str(mine / "proxy")
     take_away("a")
     assert (mine / "proxy").exists()  # it is not ours to take away
+
+
+def test_a_proxy_that_the_batch_system_delegated_stays_if_it_lasts_as_long(
+    tmp_path, mine, variables
+):
+    """HTCondor makes another proxy of the user's, so its content is not the same."""
+    (parcel, _) = pack_credentials()
+    delegated = tmp_path / "delegated"
+    write(delegated, proxy(proxy(user(), "1", oid=RFC), "2", oid=RFC, end_h=8).pem())
+    on_worker(variables, tmp_path, X509_USER_PROXY=str(delegated))
+    ours = replace(parcel, path="/not/here", ends_at=parcel.ends_at - 5 * 3600)
+    longer = replace(ours, ends_at=parcel.ends_at)
+    for wanted, is_kept in (
+        (ours, True),
+        (longer, False),
+        (replace(ours, owner="/CN=Somebody else"), False),
+        (replace(ours, owner=""), False),
+    ):
+        lay_out(wanted, tmp_path, holder="a")
+        expected = delegated if is_kept else tmp_path / "beampipe-proxy"
+        assert os.environ["X509_USER_PROXY"] == str(expected)
+        take_away("a")
+        assert os.environ["X509_USER_PROXY"] == str(delegated)
 
 
 def test_a_worker_without_room_goes_on(tmp_path, variables, caplog):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import ipaddress
 import logging
 import os
 import threading
@@ -11,6 +12,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal
+from urllib.parse import urlsplit
 
 from distributed.client import ClosedClientError
 from distributed.diagnostics.plugin import WorkerPlugin
@@ -24,7 +26,7 @@ from beampipe.environments.bearer_tokens import (
     read_token,
 )
 from beampipe.environments.secret_files import read_file
-from beampipe.environments.x509 import VARIABLE, check_proxy, find_proxy, read_proxy
+from beampipe.environments.x509 import VARIABLE, Proxy, check_proxy, find_proxy, read_proxy
 from beampipe.errors import CredentialError
 from beampipe.private_files import write_private
 
@@ -36,7 +38,6 @@ LOOK_EVERY_S: Final = 15.0
 _PATIENCE_S: Final = 30.0
 _VARIABLES: Final = {"proxy": (VARIABLE,), "token": (FILE_VARIABLE, VALUE_VARIABLE)}
 _PRIVATE_SCHEMES: Final = {"tls", "wss", "gateway", "inproc"}
-_LOOPBACK: Final = ("127.", "localhost", "[::1]", "::1")
 _GONE = (OSError, TimeoutError, AttributeError, RuntimeError, ValueError, ClosedClientError)
 _log = logging.getLogger(__name__)
 
@@ -53,11 +54,17 @@ class Parcel:
         Its file on the client; empty where a variable holds it.
     data : bytes
         Itself; in no representation.
+    owner : str
+        Of a proxy: whose it is, and in which VO.
+    ends_at : float
+        Of a proxy: until when it can be used [s since 1970].
     """
 
     kind: Kind
     path: str
     data: bytes = field(repr=False)
+    owner: str = ""
+    ends_at: float = 0.0
 
 
 # -- on the client ------------------------------------------------------------------------------
@@ -76,8 +83,20 @@ def pack_credentials(environment: Mapping[str, str] = os.environ) -> tuple[Parce
 
 
 def _pack_proxy(path: Path) -> Parcel:
-    check_proxy(read_proxy(path))
-    return Parcel("proxy", str(path.absolute()), read_file(path, what="proxy")[0])
+    proxy = read_proxy(path)
+    check_proxy(proxy)
+    return Parcel(
+        "proxy",
+        str(path.absolute()),
+        read_file(path, what="proxy")[0],
+        owner=_owner_of(proxy),
+        ends_at=proxy.usable_until().timestamp(),
+    )
+
+
+def _owner_of(proxy: Proxy) -> str:
+    vo = (proxy.voms.vo, *proxy.voms.fqans) if proxy.voms is not None else ()
+    return " ".join((proxy.identity, *vo))
 
 
 def _pack_token(place: TokenPlace, environment: Mapping[str, str]) -> Parcel:
@@ -101,8 +120,13 @@ def find_exposure(client: Client) -> str:
 
 def is_private(address: str) -> bool:
     """Whether what goes to a Dask address is encrypted, or stays on this host."""
-    scheme, _, host = address.rpartition("://")
-    return scheme in _PRIVATE_SCHEMES or host.startswith(_LOOPBACK)
+    place = urlsplit(address)
+    if place.scheme in _PRIVATE_SCHEMES or place.hostname == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(place.hostname or "").is_loopback
+    except ValueError:
+        return False
 
 
 @contextlib.contextmanager
@@ -297,9 +321,10 @@ def _set(variables: Mapping[str, str | None]) -> None:
 
 
 def _is_seen(parcel: Parcel, environment: Mapping[str, str]) -> bool:
-    """Whether a library that looks for the credential here finds the same one."""
+    """Whether a library that looks for the credential here finds the same one, or a better one."""
     if parcel.kind == "proxy":
-        return _holds(find_proxy(environment), parcel)
+        path = find_proxy(environment)
+        return _holds(path, parcel) or _is_as_good(path, parcel)
     place = find_token(environment)
     if place is None:
         return False
@@ -313,3 +338,17 @@ def _holds(path: Path, parcel: Parcel) -> bool:
         return read_file(path, what=parcel.kind)[0].strip() == parcel.data.strip()
     except CredentialError:
         return False
+
+
+def _is_as_good(path: Path, parcel: Parcel) -> bool:
+    """Whether a proxy here is the same user's, and lasts as long: HTCondor delegates and renews it.
+
+    What it delegates is another proxy, made of the user's, so its content differs.
+    """
+    try:
+        proxy = read_proxy(path)
+        check_proxy(proxy)
+    except CredentialError:
+        return False
+    is_same = bool(parcel.owner) and _owner_of(proxy) == parcel.owner
+    return is_same and proxy.usable_until().timestamp() >= parcel.ends_at
