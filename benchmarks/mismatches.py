@@ -16,6 +16,7 @@ import tempfile
 import threading
 from pathlib import Path
 
+import numpy as np
 from distributed import Client, LocalCluster
 
 import beampipe as bp
@@ -145,14 +146,19 @@ def _outcome(client, data, expected, run_dir):
             text = str(error).splitlines()[0].replace("The run was stopped by ", "")
             found.append(f"it stopped: {text.partition('] ')[2][:150] or text[:150]}")
             return
-        names = [name for name, value in expected.items() if hasattr(value, "values")]
-        equal = all((expected[n].values() == result.output[n].values()).all() for n in names)
+        equal = all(_is_same(expected[name], result.output[name]) for name in expected)
         found.append("the same result" if equal else "**another result**")
 
     thread = threading.Thread(target=run, daemon=True)
     thread.start()
     thread.join(_PATIENCE_S)
     return found[0] if found else f"nothing within {_PATIENCE_S} s"
+
+
+def _is_same(one, other):
+    return bool(
+        np.array_equal(one.values(), other.values()) if hasattr(one, "axes") else one == other
+    )
 
 
 def main():

@@ -32,7 +32,7 @@ def build_command(folder: Path, work: Path, *, only_here: bool) -> tuple[list[st
         "JUPYTER_TOKEN_FILE": str(folder / TOKEN),
         "JUPYTER_RUNTIME_DIR": str(folder / RUNTIME),
         # Dashboards of clusters that are started in the notebook come through it.
-        "DASK_DISTRIBUTED__DASHBOARD__LINK": "proxy/{port}/status",
+        "DASK_DISTRIBUTED__DASHBOARD__LINK": "/proxy/{port}/status",
     }
     return argv, added
 
