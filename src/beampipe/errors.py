@@ -164,6 +164,42 @@ class ClusterGoneError(ClusterError, ConnectionError):
     code = "cluster-gone"
 
 
+class GatewayUnreachableError(ClusterError, ConnectionError):
+    """Nobody answers at a gateway's address, or its scheduler proxy lets nobody through."""
+
+    code = "gateway-unreachable"
+
+
+class GatewayAnswerError(ClusterError, ValueError):
+    """What answers at a gateway's address is no gateway, or is one that has failed."""
+
+    code = "gateway-answer"
+
+
+class GatewayAccessError(ClusterError, PermissionError):
+    """A gateway does not take the name, password or token that it was shown."""
+
+    code = "gateway-access"
+
+
+class GatewayOptionError(ClusterError, ValueError):
+    """A gateway does not offer an option, or does not take its value."""
+
+    code = "gateway-option"
+
+
+class GatewayLimitError(ClusterError, RuntimeError):
+    """A gateway allows no further cluster to this user; `why` is its own words."""
+
+    code = "gateway-limit"
+
+
+class GatewayStartError(ClusterError, RuntimeError):
+    """A gateway took a cluster, and it did not start."""
+
+    code = "gateway-start"
+
+
 # -- batch ------------------------------------------------------------------
 
 

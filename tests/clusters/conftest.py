@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from tests.clusters.played_gateway import playing
 
 from beampipe.batch.registry import DIALECTS
 from beampipe.clusters import site_files
@@ -38,3 +39,15 @@ def fake_slurm(tmp_path, monkeypatch):
         monkeypatch.setenv(name, text)
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state µ"))
     return FakeQueue(folder / "queue")
+
+
+@pytest.fixture
+def gateway(folders, tmp_path, monkeypatch):
+    """A played gateway, with a profile 'gate' for it."""
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state µ"))
+    with playing() as played:
+        (folders["user"] / "gate.toml").write_text(
+            f'provider = "gateway"\ngateway_address = "{played.address}"\ncores = 2\n'
+            'gateway_auth = "simple"\n'
+        )
+        yield played

@@ -12,7 +12,7 @@ from beampipe.errors import ProviderError
 
 
 def test_the_kinds_of_clusters_are_these():
-    assert set(PROVIDERS) == {"local", "batch"}
+    assert set(PROVIDERS) == {"local", "batch", "gateway"}
 
 
 @pytest.mark.parametrize("name", ["local", "slurm", "lpc"])
@@ -27,7 +27,7 @@ def test_a_preview_starts_nothing(name, monkeypatch):
 
 
 def test_a_kind_that_is_not_there_is_an_error_that_lists_them():
-    with pytest.raises(ProviderError, match="local, batch"):
+    with pytest.raises(ProviderError, match="local, batch, gateway"):
         find_provider("cloud")
 
 

@@ -13,6 +13,8 @@ from beampipe.clusters.site import (
     quote_toml,
 )
 
+GATEWAY = {"provider": "gateway", "batch_system": ""}
+
 
 def contradictions(**values):
     return [keys for keys, _, _ in find_contradictions(Site.model_validate(values))]
@@ -51,12 +53,22 @@ def test_what_is_no_range_is_refused(value):
         {"key_files": "mail"},
         {"directives": "one line"},
         {"look_every": "0.1 s"},
+        {"gateway_auth": "magic"},
+        {"gateway_options": "worker_cores=2"},
+        {"gateway_options": "[1]"},
+        {"gateway_options": {"a": [1]}},
+        {"gateway_options": {"a": {"b": {}}}},
     ],
     ids=str,
 )
 def test_a_wrong_unit_or_value_is_refused(values):
     with pytest.raises(ValidationError):
         Site.model_validate(values)
+
+
+def test_options_of_a_gateway_are_json_in_a_variable():
+    site = Site.model_validate({"gateway_options": '{"worker_cores": 2, "spot": false}'})
+    assert site.gateway_options == {"worker_cores": 2, "spot": False}
 
 
 def test_a_job_is_shared_out_to_its_workers():
@@ -81,6 +93,13 @@ def test_a_job_is_shared_out_to_its_workers():
         ({"worker_ports": "1:9", "nanny_ports": "9:12"}, ("worker_ports", "nanny_ports")),
         ({"venv": "/v", "conda": "base"}, ("venv", "conda")),
         ({"work_folder": "here"}, ("work_folder",)),
+        ({"gateway_auth": "simple"}, ("provider", "gateway_auth")),
+        ({"provider": "gateway"}, ("provider", "batch_system")),
+        ({**GATEWAY, "walltime": "2 h"}, ("provider", "walltime")),
+        ({**GATEWAY, "directives": ["a"]}, ("provider", "directives")),
+        ({**GATEWAY, "tls": False}, ("provider", "tls")),
+        ({**GATEWAY, "gateway_address": "gateway:8000"}, ("gateway_address",)),
+        ({**GATEWAY, "gateway_public_address": "/services"}, ("gateway_public_address",)),
         (
             {"shared_folders": ["/a"], "client_folders": ["/a"]},
             ("shared_folders", "client_folders"),
@@ -95,6 +114,7 @@ def test_values_that_cannot_hold_together_are_found(values, keys):
 def test_values_in_order_contradict_nothing():
     assert contradictions(batch_system="htcondor", key_files="transfer", walltime="2 min") == []
     assert contradictions(provider="local") == []
+    assert contradictions(**GATEWAY, gateway_address="https://x/y", cores=64, conda="/e") == []
 
 
 @pytest.mark.parametrize(
@@ -109,6 +129,8 @@ def test_values_in_order_contradict_nothing():
         ("variables", {"A": 'b"c'}),
         ("tls", False),
         ("cores", 4),
+        ("gateway_options", {"a b": 1, "x": 2.5, "y": True, "z": 'q"', "env": {"A": "b"}}),
+        ("gateway_variables", ["PATH", "NB_UID"]),
     ],
 )
 def test_a_value_is_written_as_a_profile_has_it(key, value):

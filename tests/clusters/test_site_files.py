@@ -14,7 +14,7 @@ from beampipe.clusters.site_files import (
 from beampipe.errors import SiteInvalidError, SiteUnknownError
 
 SHIPPED = {
-    *("local", "ip2i", "lpc", "lxplus", "coffea-casa"),
+    *("local", "ip2i", "lpc", "lxplus", "coffea-casa", "purdue-slurm", "purdue-k8s", "eaf"),
     *("slurm", "htcondor", "sge", "pbs", "torque", "lsf", "oar", "moab"),
 }
 

@@ -15,3 +15,4 @@ if [ -n "$missing" ]; then
   apt-get install -y -qq --no-install-recommends $missing > /dev/null
 fi
 ./install-htcondor.sh /var/tmp/beampipe-farms/htcondor
+./install-gateway.sh /var/tmp/beampipe-farms/gateway

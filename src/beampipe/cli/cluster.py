@@ -13,8 +13,7 @@ from beampipe.cli.json_output import print_json
 from beampipe.cli.options import json_option
 
 if TYPE_CHECKING:
-    from beampipe.clusters.connecting import ConnectedCluster
-    from beampipe.clusters.named import NamedCluster
+    from beampipe.clusters.named import NamedCluster, Sight
 
 _on_option = click.option(
     "--on", "site", metavar="SITE", help="A site [default: told by this host's name]."
@@ -34,7 +33,7 @@ def command() -> None:
 @command.command("preview")
 @_on_option
 def preview_command(site: str | None) -> None:
-    """Print exactly what would be submitted for one job; nothing is."""
+    """Print exactly what would be submitted for one job, or sent to a gateway; nothing is."""
     from beampipe.clusters.providers import find_provider
     from beampipe.clusters.site_files import load_site
 
@@ -68,7 +67,10 @@ def up_command(
     adapt: tuple[int, int] | None,
     scheduler: str,
 ) -> None:
-    """Start cluster NAME, or take it over if its controller died."""
+    """Start cluster NAME, or take it over if its controller died.
+
+    At a gateway it is the gateway that keeps it.
+    """
     from beampipe.clusters.launching import launch
     from beampipe.clusters.named import list_named
     from beampipe.clusters.site_files import load_site
@@ -86,17 +88,26 @@ def up_command(
 
 
 @command.command("ls")
+@click.option(
+    "--on",
+    "site",
+    metavar="SITE",
+    help="Only those there; of a gateway also those that have no name here.",
+)
 @json_option
-def ls_command(*, as_json: bool) -> None:
-    """List your clusters, how they are, and what their jobs wait for."""
-    from beampipe.clusters.named import list_named
+def ls_command(site: str | None, *, as_json: bool) -> None:
+    """List your clusters, how they are, and what their jobs wait for.
 
-    clusters = [_describe(each) for each in list_named()]
+    A gateway is asked of the clusters that have a name here, and with --on of all that are yours.
+    """
+    from beampipe.clusters.keepers import list_clusters
+
+    clusters = [_describe(each) for each in list_clusters(site)]
     if as_json:
         print_json(clusters)
         return
     if not clusters:
-        click.echo("no clusters; `beampipe cluster up NAME --on SITE` starts one")
+        click.echo(f"no clusters; `beampipe cluster up NAME --on {site or 'SITE'}` starts one")
     width = max((len(each["name"]) for each in clusters), default=0)
     for each in clusters:
         click.echo(
@@ -111,9 +122,9 @@ def ls_command(*, as_json: bool) -> None:
 def scale_command(words: tuple[str, ...]) -> None:
     """Ask for so many WORKERS."""
     name, (count,) = _name_and_numbers(words, 1)
-    with _connected(name) as cluster:
+    with _connected(name) as (record, cluster):
         cluster.scale(count)
-        click.echo(f"cluster '{cluster.name}': {count} workers asked for")
+        click.echo(f"cluster '{record.name}': {count} workers asked for")
 
 
 @command.command("adapt")
@@ -122,9 +133,9 @@ def adapt_command(words: tuple[str, ...]) -> None:
     """Ask for as many workers as there is work for, between MIN and MAX."""
     name, (minimum, maximum) = _name_and_numbers(words, 2)
     _read_wish(None, (minimum, maximum))
-    with _connected(name) as cluster:
+    with _connected(name) as (record, cluster):
         cluster.adapt(minimum=minimum, maximum=maximum)
-        click.echo(f"cluster '{cluster.name}': {minimum} to {maximum} workers, as there is work")
+        click.echo(f"cluster '{record.name}': {minimum} to {maximum} workers, as there is work")
 
 
 @command.command("jobs")
@@ -134,13 +145,15 @@ def jobs_command(name: str | None, *, as_json: bool) -> None:
     """List the jobs of a cluster, and what they wait for or died of."""
     from dataclasses import asdict
 
-    with _connected(name) as cluster:
+    with _connected(name) as (record, cluster):
         jobs = cluster.jobs()
     if as_json:
         print_json([asdict(job) | {"phase": str(job.phase)} for job in jobs])
         return
     if not jobs:
-        click.echo("no jobs")
+        click.echo(
+            f"a {record.provider} tells nothing of its jobs" if record.server_name else "no jobs"
+        )
     for job in jobs:
         since = _describe_age(time.time() - job.since)
         where = f" on {job.host}" if job.host else ""
@@ -153,17 +166,24 @@ def jobs_command(name: str | None, *, as_json: bool) -> None:
 @click.option("--job", "job_id", metavar="ID", help="Only what this job wrote.")
 def logs_command(name: str | None, *, job_id: str | None) -> None:
     """Show what the controller, the workers and the jobs of a cluster wrote last."""
-    from beampipe.clusters.named import Standing, find_named
+    from beampipe.clusters.keepers import find_cluster
+    from beampipe.clusters.named import Standing
 
-    record = find_named(name)
-    if record.standing is not Standing.RUNNING:  # its log may say why
+    record = find_cluster(name)
+    if record.server_name:
+        click.echo(
+            f"# A {record.provider} shows the logs of what runs and is connected. What a scheduler "
+            "or worker wrote that ended, or never began, its operators have.",
+            err=True,
+        )
+    elif record.standing is not Standing.RUNNING:  # its log may say why
         click.echo(record.log.read_text(errors="replace") if record.log.exists() else "no log")
         return
-    with _connected(name) as cluster:
+    with _connected(name) as (_, cluster):
         if job_id is not None:
             click.echo(cluster.job_log(job_id) or f"job {job_id} wrote nothing yet")
             return
-        for title, text in cluster.get_logs().items():  # type: ignore[no-untyped-call]
+        for title, text in cluster.get_logs().items():
             click.secho(f"-- {title}", bold=True)
             click.echo(str(text).rstrip())
 
@@ -174,12 +194,15 @@ def dashboard_command(name: str | None) -> None:
     """Print the address of a cluster's dashboard, and how to reach it from elsewhere."""
     from urllib.parse import urlsplit
 
-    from beampipe.clusters.named import find_named
+    from beampipe.clusters.keepers import find_cluster
 
-    record = find_named(name)
+    record = find_cluster(name)
     if not record.dashboard:
         raise click.ClickException(f"cluster '{record.name}' has no dashboard: {record.standing}")
     click.echo(record.dashboard)
+    if record.server_name:
+        click.echo("the gateway serves it, to whoever can reach that address", err=True)
+        return
     port = urlsplit(record.dashboard).port
     host = record.owner.get("host", "HOST")
     click.echo(f"from elsewhere: ssh -N -L {port}:localhost:{port} {host}, then", err=True)
@@ -190,10 +213,10 @@ def dashboard_command(name: str | None) -> None:
 @_name_argument
 def down_command(name: str | None) -> None:
     """End a cluster and all its jobs."""
-    from beampipe.clusters.named import find_named
+    from beampipe.clusters.keepers import find_cluster
     from beampipe.clusters.reaping import take_down
 
-    record = find_named(name)
+    record = find_cluster(name)
     left = take_down(record)
     if left:
         raise click.ClickException(
@@ -273,45 +296,63 @@ def _name_and_numbers(words: tuple[str, ...], count: int) -> tuple[str | None, t
 
 
 @contextlib.contextmanager
-def _connected(name: str | None) -> Iterator[ConnectedCluster]:
-    from beampipe.clusters.connecting import connect
+def _connected(name: str | None) -> Iterator[tuple[NamedCluster, Any]]:
+    from beampipe.clusters.connecting import connect_to
+    from beampipe.clusters.keepers import find_cluster
 
-    with connect(name) as cluster:
-        yield cluster
+    record = find_cluster(name)
+    with connect_to(record) as cluster:
+        yield record, cluster
+
+
+def _look(record: NamedCluster) -> Sight:
+    """Ask what keeps a cluster how it is."""
+    from beampipe.clusters.connecting import ConnectedCluster
+    from beampipe.clusters.keepers import find_keeper
+    from beampipe.clusters.named import Sight, Standing
+    from beampipe.errors import ClusterGoneError
+
+    keeper = find_keeper(record)
+    if keeper is not None:
+        return keeper.look(record)
+    standing = record.standing
+    if standing is Standing.GONE:
+        words = f"its controller died; `beampipe cluster up {record.name}` takes it over"
+        return Sight(standing, words)
+    if standing is not Standing.RUNNING:
+        return Sight(standing, record.words)
+    try:
+        with ConnectedCluster(record) as cluster:
+            return Sight(standing, record.words, cluster.ask_status())
+    except ClusterGoneError as error:
+        return Sight(standing, f"{error.message} {error.why}")
 
 
 def _describe(record: NamedCluster) -> dict[str, Any]:
-    """A cluster as `ls` shows it; one that runs is asked."""
-    from beampipe.clusters.connecting import ConnectedCluster
-    from beampipe.clusters.named import Standing
-    from beampipe.errors import ClusterGoneError
-
-    standing, words = record.standing, record.words
-    status: dict[str, Any] = {}
-    if standing is Standing.RUNNING:
-        try:
-            with ConnectedCluster(record) as cluster:
-                status = cluster.ask_status()
-        except ClusterGoneError as error:
-            words = f"{error.message} {error.why}"
-    if standing is Standing.GONE:
-        words = f"its controller died; `beampipe cluster up {record.name}` takes it over"
+    """A cluster as `ls` shows it."""
+    sight = _look(record)
+    status = sight.status
     workers = ""
     if status:
-        workers = f"{status['workers']} workers of {record.wish}, {status['tasks']} tasks"
+        tasks = f", {status['tasks']} tasks" if "tasks" in status else ""
+        # What others have asked of a gateway it does not tell.
+        of_so_many = "" if "/" in record.name else f" of {record.wish}"
+        workers = f"{status['workers']} workers{of_so_many}{tasks}"
     return {
         "name": record.name,
-        "standing": str(standing),
+        "standing": str(sight.standing),
         "site": record.site,
         "since": time.strftime("%Y-%m-%d %H:%M", time.localtime(record.began_at)),
         "host": record.owner.get("host", ""),
         "address": record.address,
         "dashboard": record.dashboard,
         "tag": record.tag,
+        "provider": record.provider,
+        "server_name": record.server_name,
         "workers": workers,
         "jobs": status.get("jobs", ""),
         "status": status,
-        "words": words,
+        "words": sight.words,
     }
 
 

@@ -15,20 +15,22 @@ from distributed.utils import Log
 
 from beampipe.clusters.cluster_folder import read_keys
 from beampipe.clusters.fleet import Job, Phase
-from beampipe.clusters.named import NamedCluster, Standing, Wish, find_named
+from beampipe.clusters.keepers import find_cluster, find_keeper
+from beampipe.clusters.named import NamedCluster, Standing, Wish
 from beampipe.errors import ClusterGoneError
 
 _CONNECT_S = 10.0
 _MANY = 10_000
 
 
-def connect(name: str | None = None, *, asynchronous: bool = False) -> ConnectedCluster:
-    """Connect to a named cluster, which `beampipe cluster up` has started.
+def connect(name: str | None = None, *, asynchronous: bool = False) -> Any:
+    """Connect to a named cluster, which `beampipe cluster up` has started, or to one of a gateway.
 
     Parameters
     ----------
     name : str, optional
-        Its name; without one, the cluster that is running.
+        Its name; without one, the cluster that is running. ``"SITE/ID"`` is a cluster at the
+        gateway of a site, whoever started it; the beginning of its ID is enough.
     asynchronous : bool, default False
         Whether it is used from async code: ``async with bp.connect(..., asynchronous=True)``.
 
@@ -45,6 +47,8 @@ def connect(name: str | None = None, *, asynchronous: bool = False) -> Connected
         ``cluster-ambiguous``: several are running, and none is named.
     ClusterGoneError
         ``cluster-gone``: it does not answer.
+    GatewayUnreachableError, GatewayAnswerError, GatewayAccessError
+        There is no way to its gateway.
 
     Examples
     --------
@@ -52,7 +56,15 @@ def connect(name: str | None = None, *, asynchronous: bool = False) -> Connected
     >>> with bp.connect("top") as cluster:  # doctest: +SKIP
     ...     result = bp.run("mass.py:process", "files.toml", client=cluster.get_client())
     """
-    return ConnectedCluster(find_named(name), asynchronous=asynchronous)
+    return connect_to(find_cluster(name), asynchronous=asynchronous)
+
+
+def connect_to(record: NamedCluster, *, asynchronous: bool = False) -> Any:
+    """Connect to what a record is of."""
+    keeper = find_keeper(record)
+    if keeper is not None:
+        return keeper.connect(record, asynchronous=asynchronous)
+    return ConnectedCluster(record, asynchronous=asynchronous)
 
 
 class ConnectedCluster(Cluster):

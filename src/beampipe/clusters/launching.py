@@ -21,6 +21,7 @@ from beampipe.clusters.cluster_folder import make_tag
 from beampipe.clusters.controller import AS_JOB
 from beampipe.clusters.detach import start_detached
 from beampipe.clusters.job_wait import wait_for_job
+from beampipe.clusters.keepers import find_keeper, find_standing
 from beampipe.clusters.named import NamedCluster, Standing, Wish, find_named, list_named, new_named
 from beampipe.clusters.site import Site
 from beampipe.clusters.worker_job import find_dialect, python_of
@@ -67,6 +68,7 @@ def launch(
     """
     record = _prepare(name, site, wish)
     own = replace(record, state=Standing.STARTING, words="", owner={}, controller_job="")
+    own = replace(own, server_name="")
     try:
         own.write()
     except OSError as error:
@@ -76,6 +78,10 @@ def launch(
             fix="set XDG_STATE_HOME to a folder that you can write to",
         ) from error
     try:
+        keeper = find_keeper(own)
+        if keeper is not None:
+            _refuse_job(own, as_job=as_job)
+            return keeper.start(own, site or own.load_site(), say)
         return _start_as_job(own, say) if as_job else _start_here(own, say)
     except BaseException:
         if not record.tag:  # else there are jobs that belong to it
@@ -86,10 +92,11 @@ def launch(
 def _prepare(name: str, site: Site | None, wish: Wish | None) -> NamedCluster:
     """The record of a new cluster, or of the one to be taken over."""
     known = next((each for each in list_named() if each.name == name), None)
-    if known is not None and known.standing in {Standing.RUNNING, Standing.STARTING}:
+    standing = None if known is None else find_standing(known)
+    if known is not None and standing in {Standing.RUNNING, Standing.STARTING, Standing.UNKNOWN}:
         raise ClusterExistsError(
             f"A cluster '{name}' is there already.",
-            why=f"it is {known.standing}, at {known.site}",
+            why=f"it is {standing}, at {known.site}",
             fix=f"connect to it, choose another name, or `beampipe cluster down {name}`",
         )
     if known is None:
@@ -108,6 +115,15 @@ def _prepare(name: str, site: Site | None, wish: Wish | None) -> NamedCluster:
             f"(`beampipe cluster down {name}`)",
         )
     return known if wish is None else replace(known, wish=wish)
+
+
+def _refuse_job(record: NamedCluster, *, as_job: bool) -> None:
+    if as_job:
+        raise ClusterStartError(
+            f"The scheduler of cluster '{record.name}' cannot be a job of ours.",
+            why=f"a {record.provider} runs the schedulers of its clusters itself",
+            fix="leave out `--scheduler job`",
+        )
 
 
 def _start_here(record: NamedCluster, say: Callable[[str], None]) -> NamedCluster:

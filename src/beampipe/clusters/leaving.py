@@ -9,17 +9,14 @@ import sys
 import threading
 import weakref
 from types import FrameType
-from typing import TYPE_CHECKING, Any
-
-if TYPE_CHECKING:
-    from distributed.deploy import Cluster
+from typing import Any
 
 _GIVE_UP_S = 30.0
 _SIGNALS = (signal.SIGTERM, signal.SIGHUP)
 _OPEN: weakref.WeakSet[Any] = weakref.WeakSet()
 
 
-def close_with_process(cluster: Cluster) -> None:
+def close_with_process(cluster: Any) -> None:
     """See to it that a cluster does not outlive this process, however that ends (but SIGKILL)."""
     if not _OPEN:
         atexit.unregister(_close_all)
@@ -28,7 +25,7 @@ def close_with_process(cluster: Cluster) -> None:
     _OPEN.add(cluster)
 
 
-def forget(cluster: Cluster) -> None:
+def forget(cluster: Any) -> None:
     """It is closed."""
     _OPEN.discard(cluster)
 

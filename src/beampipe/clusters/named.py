@@ -39,6 +39,7 @@ class Standing(StrEnum):
     RUNNING = "running"
     FAILED = "failed"
     GONE = "gone"  # its process died; `cluster up` takes it over
+    UNKNOWN = "unknown"  # what keeps it cannot be asked now
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,9 +65,27 @@ class Wish:
         return f"{self.minimum} to {self.maximum}"
 
 
+@dataclass(frozen=True, slots=True)
+class Sight:
+    """How a cluster was found when what keeps it was asked.
+
+    Attributes
+    ----------
+    standing : Standing
+    words : str
+        Of what keeps it, where something is wrong.
+    status : mapping
+        Workers, threads and the like, of one that runs.
+    """
+
+    standing: Standing
+    words: str = ""
+    status: Mapping[str, Any] = field(default_factory=dict)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NamedCluster:
-    """What is written down of a named cluster; its controller keeps it up to date.
+    """What is written down of a named cluster; what keeps it keeps this up to date.
 
     Attributes
     ----------
@@ -90,6 +109,10 @@ class NamedCluster:
         When it was asked for [s since 1970].
     controller_job : str
         The job that the controller is, where it runs as one.
+    provider : str
+        What kind of cluster it is; empty in records of older versions.
+    server_name : str
+        What a service that keeps it calls it; see `beampipe.clusters.keepers`.
     """
 
     name: str
@@ -104,6 +127,8 @@ class NamedCluster:
     tag: str = ""
     began_at: float = 0.0
     controller_job: str = ""
+    provider: str = ""
+    server_name: str = ""
 
     @property
     def folder(self) -> Path:
@@ -118,6 +143,8 @@ class NamedCluster:
     @property
     def standing(self) -> Standing:
         """How it is, as far as can be told without asking it."""
+        if self.server_name:
+            return Standing(self.state)
         if self.state == Standing.FAILED:
             return Standing.FAILED
         if not self.owner:  # whoever started it may have been killed before the controller began
@@ -141,7 +168,9 @@ class NamedCluster:
 
     def load_site(self) -> Site:
         """The site as it was when the cluster was started."""
-        return Site.model_validate(tomllib.loads(self.profile)).with_origins(self.site, {})
+        values = tomllib.loads(self.profile)
+        origins = dict.fromkeys(values, f"when '{self.name}' was started")
+        return Site.model_validate(values).with_origins(self.site, origins)
 
     def write(self) -> None:
         """Write it down.
@@ -183,7 +212,12 @@ def new_named(name: str, site: Site, wish: Wish, *, began_at: float) -> NamedClu
             fix="choose a name like 'top-quark'",
         )
     cluster = NamedCluster(
-        name=name, site=site.name, profile=_write_profile(site), wish=wish, began_at=began_at
+        name=name,
+        site=site.name,
+        profile=write_profile(site),
+        wish=wish,
+        began_at=began_at,
+        provider=site.provider,
     )
     try:
         make_private_folder(cluster.folder)
@@ -250,7 +284,7 @@ def _read(path: Path) -> NamedCluster:
     return replace(cluster, name=path.parent.name)
 
 
-def _write_profile(site: Site) -> str:
+def write_profile(site: Site) -> str:
     """Write a site's values as a profile, without those that are defaults."""
     values = {key: value for key, value in site_values(site).items() if value is not None}
     kept = {key: value for key, value in values.items() if site.origin(key) != "default"}

@@ -51,6 +51,8 @@ def cluster(
         There is no such site, or its profile cannot be used.
     ProviderError, ClusterStartError
         It cannot be started.
+    ClusterError
+        The site's gateway starts none; the codes ``gateway-...`` say why.
 
     Examples
     --------

@@ -8,6 +8,7 @@ from importlib.metadata import entry_points
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
+from beampipe.clusters.gateway import GatewayProvider
 from beampipe.clusters.site import Site
 from beampipe.errors import ProviderError
 
@@ -112,7 +113,7 @@ class BatchProvider:
 
 
 PROVIDERS: Final[Mapping[str, Callable[[], Provider]]] = MappingProxyType(
-    {"local": LocalProvider, "batch": BatchProvider}
+    {"local": LocalProvider, "batch": BatchProvider, "gateway": GatewayProvider}
 )
 
 

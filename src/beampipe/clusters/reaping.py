@@ -15,6 +15,7 @@ from beampipe.clusters.batch_queue import ALIVE, end_jobs, find_missing_commands
 from beampipe.clusters.cluster_folder import find_folder
 from beampipe.clusters.connecting import ConnectedCluster
 from beampipe.clusters.job_leases import JobLease, is_our_tag, read_leases
+from beampipe.clusters.keepers import find_keeper
 from beampipe.clusters.named import NamedCluster, Standing
 from beampipe.errors import BatchError, ClusterError, ClusterGoneError
 from beampipe.process_identity import is_alive, is_known_here
@@ -42,7 +43,7 @@ class Orphans:
 
 
 def take_down(record: NamedCluster) -> list[str]:
-    """End a named cluster: by its controller, or what is left of one that died.
+    """End a named cluster: by what keeps it, or what is left of one whose controller died.
 
     Returns
     -------
@@ -53,7 +54,13 @@ def take_down(record: NamedCluster) -> list[str]:
     ------
     ClusterGoneError
         ``cluster-gone``: its controller lives elsewhere, and does not answer.
+    GatewayUnreachableError, GatewayAnswerError, GatewayAccessError
+        There is no way to its gateway.
     """
+    keeper = find_keeper(record)
+    if keeper is not None:
+        keeper.end(record)
+        return []
     if record.standing is Standing.RUNNING:
         try:
             with ConnectedCluster(record) as cluster:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -13,6 +14,13 @@ from beampipe.units import parse_optional_memory, parse_time, refuse_bool
 
 BATCH_SYSTEMS = ("slurm", "htcondor", "sge", "pbs", "torque", "lsf", "oar", "moab")
 SHORTEST_WALLTIME_S = 60.0
+GATEWAY = "gateway"
+# What is of jobs and connections that we start ourselves.
+NOT_FOR_GATEWAYS = (
+    *("directives", "processes", "walltime", "max_jobs", "interface", "contact_address", "tls"),
+    *("scheduler_ports", "worker_ports", "nanny_ports", "dashboard_ports", "key_files", "python"),
+    *("prologue", "work_folder", "local_directory"),
+)
 _LEAST_MEMORY_BYTES = 100 * 2**20
 _HIGHEST_PORT = 65535
 _ENDS = 2
@@ -48,12 +56,29 @@ def _split_words(value: Any) -> Any:
     return tuple(part.strip() for part in value.split(",")) if isinstance(value, str) else value
 
 
+def _parse_options(value: Any) -> Any:
+    """An environment variable holds options as JSON."""
+    if isinstance(value, str):
+        try:
+            value = json.loads(value)
+        except ValueError:
+            raise ValueError("options are written like '{\"worker_cores\": 2}'") from None
+    for name, entry in value.items() if isinstance(value, Mapping) else ():
+        plain = entry.values() if isinstance(entry, Mapping) else [entry]
+        if not all(isinstance(each, str | int | float | bool) for each in plain):
+            raise ValueError(
+                f"option '{name}' is no text, number, true or false, or table of these"
+            )
+    return value
+
+
 _Count = Annotated[PositiveInt, BeforeValidator(refuse_bool)]
 _Memory = Annotated[int, BeforeValidator(parse_optional_memory), BeforeValidator(refuse_bool)]
 _Time = Annotated[float, BeforeValidator(_parse_optional_time), BeforeValidator(refuse_bool)]
 _Ports = Annotated[Ports, BeforeValidator(parse_ports), BeforeValidator(refuse_bool)]
 _Texts = tuple[str, ...]
 _Words = Annotated[tuple[str, ...], BeforeValidator(_split_words)]
+_Options = Annotated[Mapping[str, Any], BeforeValidator(_parse_options)]
 
 
 class Site(BaseModel):
@@ -66,7 +91,7 @@ class Site(BaseModel):
     like : str
         Another site that gives what this one does not say.
     provider : str
-        What kind of cluster: ``"local"``, ``"batch"``, or one that a package adds.
+        What kind of cluster: ``"local"``, ``"batch"``, ``"gateway"``, or one that a package adds.
     hosts : tuple of str
         Patterns of the host names from which one works there.
     batch_system : str
@@ -75,8 +100,17 @@ class Site(BaseModel):
         Where jobs go, and who pays.
     directives : tuple of str
         More lines for the batch system, in its language.
+    gateway_address, gateway_proxy_address, gateway_public_address : str
+        Where a gateway is: for programs, for connections to schedulers, for browsers. Empty is
+        dask-gateway's own configuration.
+    gateway_auth : {"", "simple", "jupyterhub", "kerberos"}
+        How one proves to it who one is; empty is dask-gateway's own configuration.
+    gateway_options : dict
+        Options of a cluster by the gateway's own names for them.
+    gateway_variables : tuple of str
+        Environment variables of this process that the gateway's workers get, too.
     cores, memory, walltime
-        Of one job: cores, bytes, seconds (None: the site's own limit).
+        Of one job (at a gateway: of one worker): cores, bytes, seconds (None: the site's limit).
     processes : int or None
         Worker processes of one job; None is one per core, each with one thread.
     signal_ahead : float
@@ -126,6 +160,13 @@ class Site(BaseModel):
     queue: str = ""
     account: str = ""
     directives: _Texts = ()
+
+    gateway_address: str = ""
+    gateway_proxy_address: str = ""
+    gateway_public_address: str = ""
+    gateway_auth: Literal["", "simple", "jupyterhub", "kerberos"] = ""
+    gateway_options: _Options = Field(default_factory=dict)
+    gateway_variables: _Words = ()
 
     cores: _Count = 1
     processes: _Count | None = None
@@ -228,16 +269,39 @@ def _contradictions_of_kind(site: Site) -> Iterator[tuple[tuple[str, ...], str, 
     if site.provider == "local" and site.batch_system:
         why = "workers on this machine need no batch system"
         yield ("provider", "batch_system"), why, "leave out one of them"
+    yield from _contradictions_of_gateway(site)
     if site.key_files == "transfer" and site.batch_system not in {"", "htcondor"}:
         why = f"{site.batch_system} sends no files along with a job"
         yield ("key_files", "batch_system"), why, "set `key_files = 'shared'`"
+
+
+def _contradictions_of_gateway(site: Site) -> Iterator[tuple[tuple[str, ...], str, str]]:
+    if site.provider != GATEWAY:
+        for key in (key for key in type(site).model_fields if key.startswith(f"{GATEWAY}_")):
+            if site.provider in {"batch", "local"} and getattr(site, key):
+                why = f"there is no gateway where the provider is '{site.provider}'"
+                yield ("provider", key), why, f"set `provider = '{GATEWAY}'`, or leave out `{key}`"
+        return
+    if site.batch_system:
+        why = "what runs behind a gateway is the gateway's affair"
+        yield ("provider", "batch_system"), why, "leave out one of them"
+    for key in NOT_FOR_GATEWAYS:
+        if getattr(site, key) != type(site).model_fields[key].default:
+            why = f"a gateway cannot be told of `{key}`"
+            fix = "leave it out; what it can be told: `beampipe cluster preview --on SITE`"
+            yield ("provider", key), why, fix
+    for key in ("gateway_address", "gateway_public_address"):
+        address = getattr(site, key)
+        if address and not address.startswith(("http://", "https://")):
+            why = f"'{address}' does not begin with http:// or https://"
+            yield (key,), why, "write the whole address, as a browser would have it"
 
 
 def _contradictions_of_size(site: Site) -> Iterator[tuple[tuple[str, ...], str, str]]:
     if site.processes_per_job > site.cores:
         why = f"{site.processes} processes do not fit into {site.cores} cores"
         yield ("processes", "cores"), why, "lower `processes`, or raise `cores`"
-    elif site.memory_per_worker_bytes < _LEAST_MEMORY_BYTES:
+    elif site.provider != GATEWAY and site.memory_per_worker_bytes < _LEAST_MEMORY_BYTES:
         why = "less than 100 MiB are left for each worker process"
         yield ("memory", "processes"), why, "raise `memory` (it is that of the whole job)"
     if site.walltime is not None and site.walltime < SHORTEST_WALLTIME_S:
@@ -282,7 +346,7 @@ def _describe_plain(value: Any) -> str:
     if isinstance(value, tuple):
         return "[" + ", ".join(quote_toml(entry) for entry in value) + "]"
     if isinstance(value, Mapping):
-        pairs = (f"{quote_toml(name)} = {quote_toml(text)}" for name, text in value.items())
+        pairs = (f"{quote_toml(name)} = {_describe_plain(each)}" for name, each in value.items())
         return "{ " + ", ".join(pairs) + " }" if value else "{}"
     return quote_toml(value) if isinstance(value, str) else str(value).lower()
 

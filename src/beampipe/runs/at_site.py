@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from beampipe.clusters.connecting import connect
 from beampipe.clusters.opening import cluster
@@ -31,20 +31,16 @@ def client_at(site: str, n_workers: int | None) -> Iterator[Client]:
     ------
     JobsFailError
         ``cluster-jobs-fail``: its jobs fail again and again, which ended what was under way.
+    ClusterGoneError
+        ``cluster-gone``: a gateway ended it.
     """
     with cluster(site) as workers:
         if n_workers is None:
             workers.adapt(minimum=0, maximum=_MOST_WORKERS)
         else:
             workers.scale(n_workers)
-        with workers.get_client() as client:
-            try:
-                yield client
-            except WorkersLostError as error:
-                failure = getattr(workers, "failure", None)
-                if failure is not None:
-                    raise failure from error
-                raise
+        with workers.get_client() as client, _explained(workers):
+            yield client
 
 
 @contextlib.contextmanager
@@ -63,7 +59,19 @@ def client_of(name: str, n_workers: int | None) -> Iterator[Client]:
     ClusterUnknownError, ClusterGoneError
         There is none, or it does not answer.
     """
-    with connect(name) as workers, workers.get_client() as client:
+    with connect(name) as workers, workers.get_client() as client, _explained(workers):
         if n_workers is not None:
             workers.scale(n_workers)
         yield client
+
+
+@contextlib.contextmanager
+def _explained(workers: Any) -> Iterator[None]:
+    """Say why workers went away, if their cluster knows."""
+    try:
+        yield
+    except WorkersLostError as error:
+        failure = getattr(workers, "failure", None)
+        if failure is not None:
+            raise failure from error
+        raise

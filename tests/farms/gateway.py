@@ -1,0 +1,145 @@
+"""A real dask-gateway-server on this machine, run by whoever runs the tests; root is not needed."""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import http.client
+import json
+import os
+import secrets
+import signal
+import sys
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import dask
+import pytest
+from tests.farms.daemons import Daemons, free_port, wait_until
+
+INSTALLED = Path("/var/tmp/beampipe-farms/gateway")
+CONFIG = Path(__file__).with_name("gateway_config.py")
+PASSWORD = "not 'so' secret"  # noqa: S105 (it opens nothing but tests' own servers)
+# Who may have one cluster only.
+LIMITED = ("bob",)
+
+
+@dataclass
+class GatewayServer:
+    """A server that runs.
+
+    Attributes
+    ----------
+    folder : Path
+    port, private_port, proxy_port : int
+        Of its web side, of itself behind that, and of the way to schedulers.
+    """
+
+    folder: Path
+    port: int = field(default_factory=free_port)
+    private_port: int = field(default_factory=free_port)
+    proxy_port: int = field(default_factory=free_port)
+
+    def __post_init__(self) -> None:
+        self.daemons = Daemons(self.folder)
+        self.key = base64.b64encode(secrets.token_bytes(32)).decode()
+
+    @property
+    def address(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    def start(self) -> None:
+        """Start it, or start it anew with what its database says."""
+        told = {
+            "folder": str(self.folder),
+            "python": sys.executable,
+            "port": self.port,
+            "private_port": self.private_port,
+            "proxy_port": self.proxy_port,
+            "password": PASSWORD,
+            "key": self.key,
+            "limited": LIMITED,
+        }
+        environment = os.environ | {"BEAMPIPE_TEST_GATEWAY": json.dumps(told)}
+        environment["PATH"] = f"{INSTALLED / 'bin'}:{environment['PATH']}"
+        server = str(INSTALLED / "bin" / "dask-gateway-server")
+        self.daemons.start("gateway", [server, "-f", str(CONFIG)], environment)
+        try:
+            wait_until(self._is_healthy, "the gateway")
+        except TimeoutError as error:
+            log = (self.folder / "gateway.out").read_text()[-3000:]
+            raise TimeoutError(f"{error}\n{log}") from None
+
+    def _is_healthy(self) -> bool:
+        assert self.daemons.running(), (self.folder / "gateway.out").read_text()[-3000:]
+        return self._answer() == http.client.OK
+
+    def kill(self) -> None:
+        """End it as a crash does; its clusters go on."""
+        for pid in self.daemons.running():
+            os.kill(pid, signal.SIGKILL)
+        wait_until(lambda: not self.daemons.running(), "the gateway's end")
+        wait_until(lambda: self._answer() is None, "the end of its proxy")
+
+    def _answer(self) -> int | None:
+        """The HTTP status that it answers with; None: nobody answers."""
+        door = http.client.HTTPConnection("127.0.0.1", self.port, timeout=5)
+        with contextlib.closing(door):
+            try:
+                door.request("GET", "/api/health")
+                return door.getresponse().status
+            except OSError:
+                return None
+
+    def stop(self) -> None:
+        """End it and its clusters."""
+        self.daemons.stop(patience_s=60)
+
+    def write_profile(self, folder: Path, name: str = "gate", **values: str) -> None:
+        """Leave a site's profile for it."""
+        folder.mkdir(parents=True, exist_ok=True)
+        lines = {
+            "provider": '"gateway"',
+            "gateway_address": f'"{self.address}"',
+            "gateway_proxy_address": f'"127.0.0.1:{self.proxy_port}"',
+            "gateway_auth": '"simple"',
+            "cores": "1",
+            "memory": '"512 MiB"',
+        } | values
+        text = "".join(f"{key} = {value}\n" for key, value in lines.items())
+        (folder / f"{name}.toml").write_text(text, encoding="utf-8")
+
+
+def need_gateway() -> None:
+    """Skip, or fail in CI, where the server is not installed."""
+    if (INSTALLED / "bin" / "dask-gateway-server").exists():
+        return
+    reason = f"dask-gateway-server is not there: tests/farms/install-gateway.sh {INSTALLED}"
+    if os.environ.get("CI") == "true":
+        pytest.fail(reason)
+    pytest.skip(reason)
+
+
+@contextlib.contextmanager
+def running_gateway() -> Iterator[GatewayServer]:
+    """Start a server of one's own."""
+    need_gateway()
+    with tempfile.TemporaryDirectory(prefix="bp-gateway-", ignore_cleanup_errors=True) as folder:
+        server = GatewayServer(Path(folder))
+        try:
+            server.start()
+            yield server
+        finally:
+            server.stop()
+
+
+@contextlib.contextmanager
+def signed_in(username: str, password: str = PASSWORD) -> Iterator[None]:
+    """Be one of its users."""
+    import dask_gateway  # noqa: F401 (its defaults would go with ours when these are taken back)
+
+    shown = {"username": username, "password": password}
+    with dask.config.set({"gateway.auth.type": "basic", "gateway.auth.kwargs": shown}):
+        yield

@@ -1,0 +1,64 @@
+"""What dask-gateway's server is told: its users, its options, and one cluster for each user."""
+
+import json
+import os
+from pathlib import Path
+
+from dask_gateway_server.backends.base import PublicException
+from dask_gateway_server.backends.local import UnsafeLocalBackend
+from dask_gateway_server.options import Bool, Float, Integer, Mapping, Options, Select, String
+
+told = json.loads(os.environ["BEAMPIPE_TEST_GATEWAY"])
+folder = Path(told["folder"])
+python = told["python"]
+
+
+class LimitedBackend(UnsafeLocalBackend):
+    """Lets a user have one cluster at a time, as some facilities do."""
+
+    async def start_cluster(self, user, cluster_options):
+        if user.name in told["limited"] and await self.list_clusters(username=user.name):
+            raise PublicException("You may only have 1 active cluster; stop yours first.")
+        return await super().start_cluster(user, cluster_options)
+
+
+def read_options(options, user):
+    if options.conda_env == "refused":
+        raise ValueError("conda_env: no such environment")
+    scheduler = {
+        "broken": ["false"],
+        "slow": [python, "-c", "import time; time.sleep(600)"],
+    }.get(options.conda_env, [python, "-m", "distributed.cli.dask_scheduler"])
+    return {
+        "worker_cores": options.worker_cores,
+        "worker_memory": int(options.worker_memory * 2**30),
+        "environment": dict(options.env) | {"BEAMPIPE_TEST_QUEUE": options.queue},
+        "scheduler_cmd": scheduler,
+    }
+
+
+c.DaskGateway.address = f"127.0.0.1:{told['private_port']}"
+c.DaskGateway.backend_class = LimitedBackend
+c.DaskGateway.authenticator_class = "dask_gateway_server.auth.SimpleAuthenticator"
+c.SimpleAuthenticator.password = told["password"]
+c.Proxy.address = f"127.0.0.1:{told['port']}"
+c.Proxy.tcp_address = f"127.0.0.1:{told['proxy_port']}"
+# A server that is started anew finds its clusters in a file; what is secret in it is encrypted.
+c.DBBackendBase.db_url = f"sqlite:///{folder}/gateway.sqlite"
+c.DBBackendBase.db_encrypt_keys = [told["key"]]
+c.DBBackendBase.cluster_status_period = 0.5
+c.DBBackendBase.check_timeouts_period = 1
+c.DBBackendBase.cluster_heartbeat_period = 10
+c.DBBackendBase.cluster_start_timeout = 120
+c.DBBackendBase.worker_start_timeout = 120
+c.LocalBackend.clusters_directory = str(folder / "clusters")
+c.ClusterConfig.worker_cmd = [python, "-m", "distributed.cli.dask_worker"]
+c.Backend.cluster_options = Options(
+    String("conda_env", default="here", label="Environment of scheduler and workers"),
+    Select("queue", ["batch", "short"], default="batch", label="Partition"),
+    Integer("worker_cores", default=1, min=1, max=4, label="Cores of a worker"),
+    Float("worker_memory", default=0.5, min=0.25, max=8, label="Memory of a worker (GiB)"),
+    Bool("preemptible", default=False, label="Workers may be ended at any time"),
+    Mapping("env", default={}, label="Environment variables"),
+    handler=read_options,
+)
