@@ -52,7 +52,8 @@ c.DBBackendBase.cluster_heartbeat_period = 10
 c.DBBackendBase.cluster_start_timeout = 120
 c.DBBackendBase.worker_start_timeout = 120
 c.LocalBackend.clusters_directory = str(folder / "clusters")
-c.ClusterConfig.worker_cmd = [python, "-m", "distributed.cli.dask_worker"]
+c.LocalBackend.sigint_timeout = 1
+c.ClusterConfig.worker_cmd = [python, "-m", "distributed.cli.dask_worker", "--no-nanny"]
 c.Backend.cluster_options = Options(
     String("conda_env", default="here", label="Environment of scheduler and workers"),
     Select("queue", ["batch", "short"], default="batch", label="Partition"),
