@@ -14,7 +14,7 @@ import pytest
 from tests.farms import htcondor, oar, sge, slurm
 from tests.farms.farm import Farm, read_farm
 
-collect_ignore = ["cluster_stories.py"]  # a program
+collect_ignore = ["cluster_stories.py", "proxy_story.py"]  # programs
 
 SYSTEMS = {"slurm": slurm, "htcondor": htcondor, "sge": sge, "oar": oar}
 
