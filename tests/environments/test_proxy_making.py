@@ -21,6 +21,7 @@ from beampipe.environments.proxy_making import (
     write_identity,
     write_proxy,
 )
+from beampipe.environments.secret import Secret
 from beampipe.environments.x509 import check_proxy, read_proxy
 
 NEWER = "newer"
@@ -194,7 +195,7 @@ def test_where_a_user_has_certificate_and_key(tmp_path, monkeypatch):
 
 def test_a_place_that_cannot_be_written(tmp_path):
     with pytest.raises(errors.CredentialStorageError, match="cannot be written"):
-        write_proxy(tmp_path / "none" / "x", b"x")
+        write_proxy(tmp_path / "none" / "x", Secret(b"x"))
 
 
 # -- .p12 files ---------------------------------------------------------------------------------
@@ -215,7 +216,7 @@ def make_p12(path, passphrase=PASSPHRASE, *, with_key=True):
 def test_certificate_and_key_come_out_of_a_p12_file_and_make_a_proxy(tmp_path, place):
     identity = read_p12(make_p12(place), lambda _: PASSPHRASE)
     folder = tmp_path / "new" / "globus"
-    certificate, key = write_identity(identity, folder, passphrase=NEWER)
+    certificate, key = write_identity(identity, folder, passphrase=Secret(NEWER.encode()))
     assert certificate.stat().st_mode & 0o777 == 0o644
     assert key.stat().st_mode & 0o777 == 0o400
     assert folder.stat().st_mode & 0o777 == 0o700

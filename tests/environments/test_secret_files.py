@@ -18,7 +18,7 @@ def secret(tmp_path):
 
 def test_a_file_is_read_with_how_it_lies_there(secret):
     data, found = read_file(secret, what="token")
-    assert (data, found.st_mode & 0o777) == (b"s", 0o600)
+    assert (data.reveal(), found.st_mode & 0o777) == (b"s", 0o600)
 
 
 def test_what_is_no_file_is_closed_again(tmp_path, monkeypatch):

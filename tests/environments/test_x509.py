@@ -182,7 +182,7 @@ def test_no_representation_has_the_key(place):
     made = proxy(user(), "1", oid=RFC)
     file = read_pem(write(place, made.pem()), what="proxy")
     secret = grid.key_pem(made.key).split(b"\n")[3].decode()
-    assert secret in file.key_pem.decode()
+    assert secret in file.key_pem.reveal().decode()
     assert secret not in repr(file) + repr(read_proxy(place))
 
 

@@ -183,13 +183,14 @@ def from_p12_command(*, file: Path, out_dir: Path, no_passphrase: bool, force: b
       beampipe proxy from-p12 ~/Downloads/certificate.p12
     """  # noqa: D301 (click's own mark)
     from beampipe.environments.proxy_making import check_absent, read_p12, write_identity
+    from beampipe.environments.secret import Secret
     from beampipe.environments.x509 import name_of
 
     folder = out_dir.expanduser()
     if not force:
         check_absent(folder)
     identity = read_p12(file, _ask)
-    passphrase = None if no_passphrase else _ask_new()
+    passphrase = None if no_passphrase else Secret(_ask_new().encode())
     certificate, key = write_identity(identity, folder, passphrase=passphrase, force=force)
     click.echo(f"{certificate}: {name_of(identity.certificate.subject)}")
     click.echo(f"valid until {identity.certificate.not_valid_after_utc:%Y-%m-%d %H:%M} UTC")

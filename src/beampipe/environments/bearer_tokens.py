@@ -15,6 +15,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from beampipe.environments.secret import Secret
 from beampipe.environments.secret_files import REMEDIES, check_private, describe_time, read_file
 from beampipe.errors import (
     CredentialExpiredError,
@@ -104,7 +105,7 @@ def find_token(environment: Mapping[str, str] = os.environ) -> TokenPlace | None
     return None
 
 
-def read_token(place: TokenPlace, environment: Mapping[str, str] = os.environ) -> BearerToken:
+def read_token(place: TokenPlace, environment: Mapping[str, str] | None = None) -> BearerToken:
     """Read what a token claims, without checking its signature.
 
     Raises
@@ -113,7 +114,7 @@ def read_token(place: TokenPlace, environment: Mapping[str, str] = os.environ) -
         It is not there, empty or no token, or may not be read.
     """
     text, mode, owner = _read_text(place, environment)
-    if not text or any(letter.isspace() for letter in text) or not text.isascii():
+    if not text or len(text.reveal().split()) != 1 or not text.reveal().isascii():
         raise CredentialInvalidError(
             f"What {place} holds is no bearer token.",
             why="it is empty" if not text else "it is not one word of ASCII letters",
@@ -172,20 +173,22 @@ def missing_token() -> CredentialMissingError:
     )
 
 
-def _read_text(place: TokenPlace, environment: Mapping[str, str]) -> tuple[str, int, int]:
+def _read_text(place: TokenPlace, environment: Mapping[str, str] | None) -> tuple[Secret, int, int]:
     if place.path is None:
-        return environment.get(VALUE_VARIABLE, "").strip(), 0o600, os.geteuid()
+        variables = os.environ if environment is None else environment
+        text = os.fsencode(variables.get(VALUE_VARIABLE, "")).strip()
+        return Secret(text), 0o600, os.geteuid()
     data, found = read_file(place.path, what="token")
-    return data.decode("latin-1").strip(), stat.S_IMODE(found.st_mode), found.st_uid
+    return Secret(data.reveal().strip()), stat.S_IMODE(found.st_mode), found.st_uid
 
 
-def _decode_claims(text: str) -> dict[str, Any] | None:
+def _decode_claims(text: Secret) -> dict[str, Any] | None:
     """The middle part of a JWT; None if it is none."""
-    parts = text.split(".")
+    parts = text.reveal().split(b".")
     if len(parts) != 3:
         return None
     try:
-        padded = parts[1] + "=" * (-len(parts[1]) % 4)
+        padded = parts[1] + b"=" * (-len(parts[1]) % 4)
         claims = json.loads(base64.b64decode(padded, altchars=b"-_", validate=True))
     except (ValueError, RecursionError):
         return None

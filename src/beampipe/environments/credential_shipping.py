@@ -88,7 +88,7 @@ def _pack_proxy(path: Path) -> Parcel:
     return Parcel(
         "proxy",
         str(path.absolute()),
-        read_file(path, what="proxy")[0],
+        read_file(path, what="proxy")[0].reveal(),
         owner=_owner_of(proxy),
         ends_at=proxy.usable_until().timestamp(),
     )
@@ -103,7 +103,9 @@ def _pack_token(place: TokenPlace, environment: Mapping[str, str]) -> Parcel:
     check_token(read_token(place, environment))
     if place.path is None:
         return Parcel("token", "", environment[VALUE_VARIABLE].strip().encode())
-    return Parcel("token", str(place.path.absolute()), read_file(place.path, what="token")[0])
+    return Parcel(
+        "token", str(place.path.absolute()), read_file(place.path, what="token")[0].reveal()
+    )
 
 
 def find_exposure(client: Client) -> str:
@@ -335,7 +337,7 @@ def _is_seen(parcel: Parcel, environment: Mapping[str, str]) -> bool:
 
 def _holds(path: Path, parcel: Parcel) -> bool:
     try:
-        return read_file(path, what=parcel.kind)[0].strip() == parcel.data.strip()
+        return read_file(path, what=parcel.kind)[0].reveal().strip() == parcel.data.strip()
     except CredentialError:
         return False
 

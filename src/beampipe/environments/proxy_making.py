@@ -17,6 +17,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import pkcs12
 from cryptography.x509.oid import NameOID
 
+from beampipe.environments.secret import Secret
 from beampipe.environments.secret_files import check_private, read_file
 from beampipe.environments.x509 import (
     count_further,
@@ -107,15 +108,15 @@ def load_signer(certificate: Path, key: Path | None, ask: AskPassphrase) -> Sign
     try:
         unlocked = load_key(holder.key_pem, place, passphrase=None)
     except CredentialPassphraseError:
-        typed = ask(f"Passphrase of {place}")
-        unlocked = load_key(holder.key_pem, place, passphrase=typed.encode())
+        typed = Secret(ask(f"Passphrase of {place}").encode())
+        unlocked = load_key(holder.key_pem, place, passphrase=typed)
     chain = order_chain(pem.certificates, certificate)
     if public_bytes(unlocked.public_key()) != public_bytes(chain[0].public_key()):
         raise _no_signer(place, f"its key does not belong to the certificate in {certificate}")
     return Signer(chain, unlocked, certificate)
 
 
-def make_proxy(signer: Signer, *, hours: float, bits: int, now: datetime | None = None) -> bytes:
+def make_proxy(signer: Signer, *, hours: float, bits: int, now: datetime | None = None) -> Secret:
     """Make a proxy (RFC 3820), no longer than all that signed it.
 
     Parameters
@@ -129,8 +130,8 @@ def make_proxy(signer: Signer, *, hours: float, bits: int, now: datetime | None 
 
     Returns
     -------
-    bytes
-        PEM, as grid tools write it: the proxy, its key, and the chain. It is a secret.
+    Secret
+        PEM, as grid tools write it: the proxy, its key, and the chain.
 
     Raises
     ------
@@ -172,12 +173,11 @@ def make_proxy(signer: Signer, *, hours: float, bits: int, now: datetime | None 
     plain = serialization.NoEncryption()
     encoding = serialization.Encoding.PEM
     above = [one.public_bytes(encoding) for one in signer.chain]
-    return b"".join(
-        [proxy.public_bytes(encoding), key.private_bytes(encoding, form, plain), *above]
-    )
+    parts = [proxy.public_bytes(encoding), key.private_bytes(encoding, form, plain), *above]
+    return Secret(b"".join(parts))
 
 
-def write_proxy(path: Path, pem: bytes) -> None:
+def write_proxy(path: Path, pem: Secret) -> None:
     """Put a proxy where it is looked for, for its owner's eyes; an older one is replaced.
 
     Raises
@@ -186,9 +186,11 @@ def write_proxy(path: Path, pem: bytes) -> None:
         ``credential-storage``
     """
     try:
-        write_private(path, pem)
+        write_private(path, pem.reveal())
+        return
     except OSError as error:
-        raise _not_written(path, error, "--out") from error
+        problem = _not_written(path, error, "--out")
+    raise problem  # not from the system's error, in whose traceback is what was to be written
 
 
 def _policy_for(signer: Signer) -> bytes:
@@ -274,12 +276,12 @@ def read_p12(path: Path, ask: AskPassphrase) -> Identity:
         A leaf for: missing, no such file, wrong passphrase.
     """
     data, _ = read_file(path, what="PKCS#12 file")
-    if not data.startswith(b"\x30"):
+    if not data.reveal().startswith(b"\x30"):
         raise _no_p12(path, "it does not begin as one")
     found = _open_p12(data, path, None)
     if found is None:
-        typed = ask(f"Passphrase of {path}")
-        found = _open_p12(data, path, typed.encode())
+        typed = Secret(ask(f"Passphrase of {path}").encode())
+        found = _open_p12(data, path, typed)
     if found is None:
         raise CredentialPassphraseError(
             f"{path} cannot be opened.",
@@ -290,10 +292,12 @@ def read_p12(path: Path, ask: AskPassphrase) -> Identity:
     return found
 
 
-def _open_p12(data: bytes, path: Path, passphrase: bytes | None) -> Identity | None:
+def _open_p12(data: Secret, path: Path, passphrase: Secret | None) -> Identity | None:
     """What is in it; None if the passphrase is another one."""
     try:
-        key, certificate, _ = pkcs12.load_key_and_certificates(data, passphrase)
+        key, certificate, _ = pkcs12.load_key_and_certificates(
+            data.reveal(), passphrase.reveal() if passphrase is not None else None
+        )
     except ValueError:
         return None
     except UnsupportedAlgorithm as error:
@@ -327,7 +331,7 @@ def check_absent(folder: Path) -> None:
 
 
 def write_identity(
-    identity: Identity, folder: Path, *, passphrase: str | None, force: bool = False
+    identity: Identity, folder: Path, *, passphrase: Secret | None, force: bool = False
 ) -> tuple[Path, Path]:
     """Write ``usercert.pem`` and ``userkey.pem``.
 
@@ -337,7 +341,7 @@ def write_identity(
         What to write.
     folder : Path
         Where; it is made if need be.
-    passphrase : str or None
+    passphrase : Secret or None
         What is to lock the key; None leaves it open.
     force : bool
         Whether files that are there already are replaced.
@@ -359,17 +363,19 @@ def write_identity(
         check_absent(folder)
     lock: serialization.KeySerializationEncryption = serialization.NoEncryption()
     if passphrase is not None:
-        lock = serialization.BestAvailableEncryption(passphrase.encode())
+        lock = serialization.BestAvailableEncryption(passphrase.reveal())
     encoding = serialization.Encoding.PEM
-    key = identity.key.private_bytes(encoding, serialization.PrivateFormat.PKCS8, lock)
+    pkcs8 = serialization.PrivateFormat.PKCS8
+    key = Secret(identity.key.private_bytes(encoding, pkcs8, lock))
     certificate = identity.certificate.public_bytes(encoding)
     try:
         make_private_folder(folder)
-        write_private(places[1], key, _KEY_MODE)
+        write_private(places[1], key.reveal(), _KEY_MODE)
         write_private(places[0], certificate, _CERTIFICATE_MODE)
+        return places
     except OSError as error:
-        raise _not_written(folder, error, "--out-dir") from error
-    return places
+        problem = _not_written(folder, error, "--out-dir")
+    raise problem  # not from the system's error, in whose traceback is what was to be written
 
 
 _EXPORT = "export certificate and private key from the browser or the authority's page again"

@@ -6,6 +6,7 @@ import os
 import stat
 from pathlib import Path
 
+from beampipe.environments.secret import Secret
 from beampipe.errors import (
     CredentialInvalidError,
     CredentialMissingError,
@@ -20,7 +21,7 @@ REMEDIES = {
 }
 
 
-def read_file(path: Path, *, what: str) -> tuple[bytes, os.stat_result]:
+def read_file(path: Path, *, what: str) -> tuple[Secret, os.stat_result]:
     """Read a credential's file, and how it lies there.
 
     Raises
@@ -35,7 +36,7 @@ def read_file(path: Path, *, what: str) -> tuple[bytes, os.stat_result]:
             if not stat.S_ISREG(found.st_mode) or found.st_size > LARGEST_BYTES:
                 raise invalid_file(path, "it is no file, or much too large", what)
             with os.fdopen(descriptor, "rb", closefd=False) as file:
-                return file.read(), found
+                return Secret(file.read()), found
         finally:
             os.close(descriptor)
     except (FileNotFoundError, NotADirectoryError) as error:

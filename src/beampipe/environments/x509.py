@@ -20,6 +20,7 @@ from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import serialization
 from cryptography.x509.oid import NameOID
 
+from beampipe.environments.secret import Secret
 from beampipe.environments.secret_files import (
     REMEDIES,
     check_private,
@@ -132,14 +133,14 @@ class PemFile:
     ----------
     certificates : tuple of Certificate
         In the order of the file.
-    key_pem : bytes
-        Empty without a key; in no representation.
+    key_pem : Secret
+        Empty without a key.
     mode, owner : int
         Permissions and user number.
     """
 
     certificates: tuple[x509.Certificate, ...]
-    key_pem: bytes
+    key_pem: Secret
     mode: int
     owner: int
 
@@ -256,8 +257,8 @@ def read_pem(path: Path, *, what: str) -> PemFile:
     """
     data, found = read_file(path, what=what)
     certificates: list[x509.Certificate] = []
-    key_pem = b""
-    for block in _PEM.finditer(data):
+    key_pem = Secret(b"")
+    for block in _PEM.finditer(data.reveal()):
         label = block.group(1)
         try:
             if label in {b"CERTIFICATE", b"X509 CERTIFICATE", b"TRUSTED CERTIFICATE"}:
@@ -265,13 +266,13 @@ def read_pem(path: Path, *, what: str) -> PemFile:
         except ValueError as error:
             raise _invalid(path, "a certificate in it is damaged") from error
         if label.endswith(b"PRIVATE KEY") and not key_pem:
-            key_pem = block.group(0) + b"\n"
+            key_pem = Secret(block.group(0) + b"\n")
     if not certificates and not key_pem:
         raise _invalid(path, "it is no PEM file: nothing in it begins with -----BEGIN", what)
     return PemFile(tuple(certificates), key_pem, stat.S_IMODE(found.st_mode), found.st_uid)
 
 
-def load_key(pem: bytes, path: Path, *, passphrase: bytes | None) -> Any:
+def load_key(pem: Secret, path: Path, *, passphrase: Secret | None) -> Any:
     """Unlock a private key.
 
     Raises
@@ -282,7 +283,9 @@ def load_key(pem: bytes, path: Path, *, passphrase: bytes | None) -> Any:
         ``credential-invalid``
     """
     try:
-        return serialization.load_pem_private_key(pem, passphrase)
+        return serialization.load_pem_private_key(
+            pem.reveal(), passphrase.reveal() if passphrase is not None else None
+        )
     except TypeError:
         if passphrase is not None:  # it was not locked at all
             return load_key(pem, path, passphrase=None)
