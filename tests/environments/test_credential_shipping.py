@@ -5,6 +5,7 @@ import subprocess
 import sys
 import threading
 import time
+import urllib.request
 from dataclasses import replace
 from pathlib import Path
 
@@ -316,6 +317,10 @@ def search(client, folder, there, secrets):
         "events": repr((client.get_events(), client.scheduler_info(n_workers=-1))),
         "logs": repr((client.get_worker_logs(), client.get_scheduler_logs())),
     }
+    port = client.cluster.scheduler.services["dashboard"].port
+    for page in ("info/main/workers.html", "info/main/logs.html", "json/identity.json", "metrics"):
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/{page}", timeout=30) as answer:
+            texts[page] = answer.read().decode()
     for pid in [os.getpid(), *(found["pid"] for found in there)]:
         for path in (Path(f"/proc/{pid}/cmdline"), Path(f"/proc/{pid}/environ")):
             texts[str(path)] = path.read_bytes().decode("latin-1")

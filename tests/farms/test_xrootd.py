@@ -22,6 +22,25 @@ PROJECT = Path(__file__).resolve().parents[2]
 STORY = PROJECT / "tests" / "farms" / "proxy_story.py"
 ANALYSIS = "def process(events):\n    return {'n': len(events)}\n"
 pytestmark = pytest.mark.timeout(300)
+RENEWAL = """
+import os, sys
+from XRootD import client
+
+base, path, newer = sys.argv[1:]
+
+
+def opens(user):  # another user's name makes another connection
+    file = client.File()
+    status, _ = file.open(base.replace("root://", f"root://{user}@") + "/events_000.root")
+    return bool(status.ok)
+
+
+print(opens("a"))
+os.replace(newer, path)
+print(opens("b"))
+os.environ["X509_USER_PROXY"] = "/none"
+print(opens("c"))
+"""
 
 
 @pytest.fixture(scope="module")
@@ -95,6 +114,16 @@ def test_a_refusal_says_what_is_wrong_with_the_proxy(server, proxy, tmp_path, ho
     done = start(argv, server, path, tmp_path)
     assert done.returncode == 1, done.stderr
     assert words in done.stderr
+
+
+def test_the_client_takes_a_new_proxy_at_the_same_path_and_asks_for_the_path_once(
+    server, proxy, tmp_path
+):
+    """Why a worker's file keeps its place, from run to run and when it is renewed."""
+    newer = grid.write(tmp_path / "newer", grid.proxy(grid.user(), "778", oid=grid.RFC).pem())
+    path = proxy(begin_h=-5, end_h=-0.05)
+    done = start(["-c", RENEWAL, server.url, path, newer], server, path, tmp_path)
+    assert done.stdout.split() == ["False", "True", "True"], done.stderr
 
 
 def test_a_proxy_that_ends_soon_is_told_at_once(server, proxy, tmp_path):
