@@ -5,12 +5,11 @@ from __future__ import annotations
 import asyncio
 import logging
 import math
-from collections.abc import Callable, Generator
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from distributed import Scheduler
 from distributed.core import Status, rpc
-from distributed.deploy import Cluster
 from distributed.exceptions import WorkerStartTimeoutError
 from distributed.security import Security
 from distributed.utils import Log
@@ -24,6 +23,7 @@ from beampipe.clusters.fleet import Job, Phase
 from beampipe.clusters.fleet_keeper import FleetKeeper
 from beampipe.clusters.job_leases import JobLease
 from beampipe.clusters.leaving import close_with_process, forget
+from beampipe.clusters.opened import OpenedCluster
 from beampipe.clusters.scheduler_start import find_contact, start_scheduler
 from beampipe.clusters.site import Site
 from beampipe.clusters.worker_job import describe_job, find_dialect
@@ -53,7 +53,7 @@ class Predecessor(NamedTuple):
     security: Security
 
 
-class BatchCluster(Cluster):
+class BatchCluster(OpenedCluster):
     """Workers from a batch system, replaced when they die.
 
     It is used as any of Dask's clusters. Every second, what is asked for, what the queue says and
@@ -93,28 +93,7 @@ class BatchCluster(Cluster):
         self._keeper: FleetKeeper | None = None
         self._asked: Callable[[FleetKeeper], None] | None = None
         super().__init__(asynchronous=asynchronous, name=name or self.tag, quiet=quiet)  # type: ignore[no-untyped-call]
-        if not self.called_from_running_loop:
-            self._loop_runner.start()
-            try:
-                self.sync(self._start)  # type: ignore[no-untyped-call]
-            except BaseException:
-                self.sync(self._close)  # type: ignore[no-untyped-call]
-                self._loop_runner.stop()
-                raise
-            close_with_process(self)
-
-    def __await__(self) -> Generator[Any, None, BatchCluster]:
-        return self._opened().__await__()
-
-    async def _opened(self) -> BatchCluster:
-        if self.status == Status.created:
-            try:
-                await self._start()
-            except BaseException:
-                await self._close()
-                raise
-            close_with_process(self)
-        return self
+        self._open()
 
     # -- begin and end --------------------------------------------------------------------------
 
@@ -147,6 +126,9 @@ class BatchCluster(Cluster):
             self._asked(self._keeper)
         self._keeper.start()
 
+    def _when_open(self) -> None:
+        close_with_process(self)
+
     async def _take_over(self, predecessor: Predecessor, keeper: FleetKeeper) -> None:
         """Keep the jobs of the one before, or end them where their workers will not come back."""
         if self.contact == predecessor.address:
@@ -157,13 +139,6 @@ class BatchCluster(Cluster):
                 f"'{predecessor.address}' cannot be had again: the jobs there were are ended"
             )
             await end_jobs(self._dialect, self.tag)
-
-    def close(self, timeout: float | None = None) -> Any:
-        """End all jobs, then the scheduler."""
-        closing = super().close(timeout)
-        if not self.asynchronous:
-            self._loop_runner.stop()
-        return closing
 
     def _describe_job(self) -> JobDescription:
         return describe_job(

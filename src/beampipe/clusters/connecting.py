@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Generator
 from dataclasses import asdict
 from typing import Any
 
-from distributed.core import Status, rpc
-from distributed.deploy import Cluster
+from distributed.core import rpc
 from distributed.security import Security
 from distributed.utils import Log
 
@@ -17,6 +15,7 @@ from beampipe.clusters.cluster_folder import read_keys
 from beampipe.clusters.fleet import Job, Phase
 from beampipe.clusters.keepers import find_cluster, find_keeper
 from beampipe.clusters.named import NamedCluster, Standing, Wish
+from beampipe.clusters.opened import OpenedCluster
 from beampipe.errors import ClusterGoneError
 
 _CONNECT_S = 10.0
@@ -67,8 +66,10 @@ def connect_to(record: NamedCluster, *, asynchronous: bool = False) -> Any:
     return ConnectedCluster(record, asynchronous=asynchronous)
 
 
-class ConnectedCluster(Cluster):
+class ConnectedCluster(OpenedCluster):
     """A named cluster, seen from outside of its controller.
+
+    Closing it leaves the cluster as it is; `shut_down` ends it.
 
     Parameters
     ----------
@@ -80,26 +81,7 @@ class ConnectedCluster(Cluster):
         self.record = record
         self.security = _read_security(record)
         super().__init__(asynchronous=asynchronous, name=record.name, quiet=True)  # type: ignore[no-untyped-call]
-        if not self.called_from_running_loop:
-            self._loop_runner.start()
-            try:
-                self.sync(self._start)  # type: ignore[no-untyped-call]
-            except BaseException:
-                self.sync(self._close)  # type: ignore[no-untyped-call]
-                self._loop_runner.stop()
-                raise
-
-    def __await__(self) -> Generator[Any, None, ConnectedCluster]:
-        return self._opened().__await__()
-
-    async def _opened(self) -> ConnectedCluster:
-        if self.status == Status.created:
-            try:
-                await self._start()
-            except BaseException:
-                await self._close()  # type: ignore[no-untyped-call]
-                raise
-        return self
+        self._open()
 
     async def _start(self) -> None:
         self.scheduler_comm = rpc(
@@ -110,13 +92,6 @@ class ConnectedCluster(Cluster):
             await super()._start()  # type: ignore[no-untyped-call]
         except (OSError, TimeoutError) as error:
             raise gone(self.record, str(error) or f"no answer within {_CONNECT_S:.0f} s") from error
-
-    def close(self, timeout: float | None = None) -> Any:
-        """Go; the cluster stays. `shut_down` ends it."""
-        closing = super().close(timeout)
-        if not self.asynchronous:
-            self._loop_runner.stop()
-        return closing
 
     async def _ask(self, what: str, **arguments: Any) -> Any:
         return await getattr(self.scheduler_comm, f"beampipe_{what}")(**arguments)
