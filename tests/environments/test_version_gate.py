@@ -46,9 +46,12 @@ def packages(mismatches):
         ({"beampipe": "0.1.1"}, {"beampipe": True}),
         ({"beampipe": "0.1.0.dev228+g57e33b2"}, {}),
         ({"distributed": "2026.8.1"}, {}),
-        ({"distributed": "2026.3.0", "dask": "2026.3.0"}, {"distributed": True, "dask": True}),
+        ({"distributed": "2025.9.1", "dask": "2025.9.1"}, {"distributed": False, "dask": False}),
+        ({"distributed": "2024.9.1", "dask": "2024.9.1"}, {"distributed": True, "dask": True}),
+        ({"numpy": "2.0.2"}, {"numpy": False}),
         ({"numpy": "1.26.4"}, {"numpy": True}),
         ({"awkward": "2.9.0"}, {"awkward": False}),
+        ({"awkward": "2.8.2"}, {"awkward": True}),
         ({"awkward": None}, {"awkward": True}),
         ({"numba": None}, {"numba": False}),
         ({"coffea": "2026.9.0"}, {}),
@@ -67,7 +70,7 @@ def test_what_the_processor_imports_must_be_there_and_may_differ():
 
 
 def test_of_the_scheduler_less_matters():
-    other = {"python": "3.12.0", "dask": "2026.8.0", "distributed": "2026.3.0"}
+    other = {"python": "3.12.0", "dask": "2026.8.0", "distributed": "2024.3.0"}
     assert packages(compare(HERE, other, "scheduler")) == {"distributed": True}
 
 

@@ -31,8 +31,10 @@ class _Rule:
     ----------
     parts : int
         How many numbers of a version must be the same; 0 is all of it.
-    is_fatal : bool
-        Whether it breaks runs, or changes what they give.
+    oldest : str
+        The oldest with which a run was seen to work beside a newer one, else the oldest that
+        Beampipe allows: an older one breaks runs. Empty where any difference does; ``"any"`` where
+        none does.
     scheduler : bool
         Whether the scheduler's matters.
     needed : bool
@@ -40,32 +42,33 @@ class _Rule:
     """
 
     parts: int
-    is_fatal: bool
+    oldest: str = ""
     scheduler: bool = False
     needed: bool = True
 
 
 RULES: Final[Mapping[str, _Rule]] = {
     # Code is sent as bytecode.
-    "python": _Rule(2, is_fatal=True),
+    "python": _Rule(2),
     # Driver and workers are one program. What follows the release in a version of a working copy
     # tells when it was installed, and not what is in it now.
-    "beampipe": _Rule(3, is_fatal=True),
-    "dask": _Rule(2, is_fatal=True, scheduler=True),
-    "distributed": _Rule(2, is_fatal=True, scheduler=True),
-    "msgpack": _Rule(1, is_fatal=True, scheduler=True),
-    "cloudpickle": _Rule(2, is_fatal=False, scheduler=True),
-    "numpy": _Rule(1, is_fatal=True),
-    "awkward": _Rule(2, is_fatal=False),
-    "uproot": _Rule(2, is_fatal=False),
-    "coffea": _Rule(2, is_fatal=False),
-    "hist": _Rule(2, is_fatal=False),
-    "boost-histogram": _Rule(2, is_fatal=False),
-    "numba": _Rule(2, is_fatal=False, needed=False),
+    "beampipe": _Rule(3),
+    "dask": _Rule(2, "2025.9", scheduler=True),
+    "distributed": _Rule(2, "2025.9", scheduler=True),
+    "msgpack": _Rule(2, "1.0", scheduler=True),
+    "cloudpickle": _Rule(2, "3.0", scheduler=True),
+    "numpy": _Rule(2, "2.0"),
+    "awkward": _Rule(2, "2.9"),
+    "uproot": _Rule(2, "5.7"),
+    "coffea": _Rule(2, "2026.6"),
+    "hist": _Rule(2, "2.9"),
+    "boost-histogram": _Rule(2, "1.8"),
+    "numba": _Rule(2, "0.61", needed=False),
 }
 
 
-_ANY_OTHER: Final = _Rule(0, is_fatal=False)
+_ANY: Final = "any"
+_ANY_OTHER: Final = _Rule(0, _ANY)
 _DASKS_OWN: Final = {"tornado", "toolz", "pandas", "lz4"}
 """What Dask tells besides, and what does not matter here."""
 
@@ -146,7 +149,7 @@ def compare(
                 ours=_plain(mine),
                 theirs=_plain(other),
                 example=example,
-                is_fatal=rule.is_fatal or is_missing,
+                is_fatal=is_missing or _breaks(rule, mine, other),
             )
         )
     return found
@@ -269,6 +272,16 @@ def _remedy(fatal: Iterable[Mismatch]) -> str:
     if any(one.package == "beampipe" for one in fatal):
         parts.append("install the same Beampipe on both sides")
     return f"{', '.join(parts)}; `version_gate = 'warn'` goes on regardless"
+
+
+def _breaks(rule: _Rule, mine: str, other: str | None) -> bool:
+    if rule.oldest == _ANY or other is None:
+        return False
+    return not rule.oldest or min(_order(mine), _order(other)) < _order(rule.oldest)
+
+
+def _order(version: str) -> list[int]:
+    return [int(number) for number in _numbers(version)]
 
 
 def _same(mine: str, other: str | None, parts: int) -> bool:
