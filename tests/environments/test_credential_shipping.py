@@ -128,6 +128,14 @@ def test_nothing_goes_over_an_open_connection(mine):
     assert text.startswith("Your proxy and token was not sent to workers: the connection")
 
 
+def test_a_scheduler_that_does_not_answer_gets_nothing(mine):
+    class Lost(Remote):
+        def scheduler_info(self, n_workers):  # noqa: ARG002
+            raise OSError("timed out")
+
+    assert find_exposure(Lost()) == "the scheduler does not answer"
+
+
 # -- what a worker does with it -----------------------------------------------------------------
 
 

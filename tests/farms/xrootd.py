@@ -57,7 +57,11 @@ class GsiServer:
         argv += ["-c", f"{self.folder}/xrootd.cfg", "-p", str(self.port)]
         argv += ["-l", f"{self.folder}/log"]
         self._process = subprocess.Popen(argv, env={"PATH": os.environ["PATH"], "HOME": "/"})
-        wait_until(self._answers, "the XRootD server")
+        try:
+            wait_until(self._answers, "the XRootD server")
+        except TimeoutError:
+            self.__exit__()
+            raise
         return self
 
     def __exit__(self, *_: object) -> None:

@@ -114,7 +114,11 @@ def find_exposure(client: Client) -> str:
     Both legs count: a tunnel ends on this host, and its scheduler may be open to a whole site.
     """
     near = getattr(client.scheduler, "address", "")
-    for address in (near, client.scheduler_info(n_workers=0)["address"]):
+    try:
+        far = client.scheduler_info(n_workers=0)["address"]
+    except _GONE:  # the run will say so, in more words
+        return "the scheduler does not answer"
+    for address in (near, far):
         if not is_private(address):
             return f"the connection to {address} is not encrypted"
     return ""
@@ -196,7 +200,7 @@ class _Shipment:
             kinds = {parcel.kind for parcel in parcels}
             # What is being written, or has just expired, does not take away what workers have.
             kept = [parcel for parcel in self._wanted if parcel.kind not in kinds]
-            self._wanted = (*parcels, *kept)
+            self._wanted = tuple(sorted((*parcels, *kept), key=lambda parcel: parcel.kind))
             self._send()
 
     def _send(self) -> None:
