@@ -6,6 +6,7 @@ import contextlib
 import http.server
 import json
 import threading
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -34,6 +35,8 @@ class PlayedGateway:
         Why it starts no cluster; empty: it does.
     next_states : list of str
         Of a cluster, look after look; the last one stays. ``"BROKEN"`` is no answer.
+    hesitates_s : float
+        Between taking a cluster and saying so [s].
     asked : list of str
         Method and path, in the order in which they came.
     """
@@ -42,6 +45,7 @@ class PlayedGateway:
     clusters: dict[str, str] = field(default_factory=dict)
     refuses: str = ""
     next_states: list[str] = field(default_factory=list)
+    hesitates_s: float = 0.0
     asked: list[str] = field(default_factory=list)
     submitted: list[dict[str, Any]] = field(default_factory=list)
 
@@ -70,6 +74,7 @@ class PlayedGateway:
         self.submitted.append(options)
         name = f"c{len(self.clusters)}"
         self.clusters[name] = "PENDING"
+        time.sleep(self.hesitates_s)
         return 201, {"name": name}
 
     def _tell(self, name: str) -> tuple[int, Any]:

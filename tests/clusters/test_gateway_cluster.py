@@ -88,7 +88,10 @@ def test_one_that_was_there_and_is_not(gateway):
     assert not any(line.startswith("DELETE") for line in gateway.asked)
 
 
-def test_an_interrupted_start_leaves_nothing(gateway):
+@pytest.mark.parametrize("hesitates_s", [0.0, 0.5])
+def test_an_interrupted_start_leaves_nothing(gateway, hesitates_s):
+    gateway.hesitates_s = hesitates_s
+
     async def story():
         cluster = SiteGatewayCluster(load_site("gate"), asynchronous=True)
         assert cluster.scale(3) is None  # once it is there

@@ -146,13 +146,16 @@ def test_a_token_is_needed_where_the_hub_gives_them(make_site, monkeypatch):
     assert "planted-secret" not in str(caught.value)
 
 
-def test_arguments_for_another_kind_of_authentication_are_not_taken(make_site):
+def test_arguments_for_another_kind_of_authentication_are_not_taken(make_site, monkeypatch):
+    monkeypatch.setenv("JUPYTERHUB_API_TOKEN", "t")
     shown = {"username": "alice", "password": "x"}
     with dask.config.set({"gateway.auth.type": "basic", "gateway.auth.kwargs": shown}):
         auth = door_arguments(make_site("http://a"))["auth"]
         assert (auth.username, auth.password) == ("alice", "x")
         kerberos = door_arguments(make_site("http://a", auth="kerberos"))["auth"]
         assert type(kerberos).__name__ == "KerberosAuth"
+        hub = door_arguments(make_site("http://a", auth="jupyterhub"))["auth"]
+        assert vars(hub) == {"api_token": "t"}
         assert door_arguments(make_site("http://a", auth=""))["auth"].username == "alice"
 
 

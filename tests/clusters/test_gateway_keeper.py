@@ -80,6 +80,16 @@ def test_clusters_there_are_found_as_records_that_are_not_written(gateway):
     assert list_named() == []
 
 
+def test_one_without_a_name_here_has_nothing_here_to_forget(gateway, record):
+    gateway.clusters["y"] = "PENDING"
+    gateway.next_states = ["BROKEN"]
+    kept = record.folder.with_name("gate") / "y" / "of somebody else"
+    kept.mkdir(parents=True)
+    GatewayKeeper().end(replace(record, name="gate/y", server_name="y"))
+    assert gateway.clusters["y"] == "STOPPED"
+    assert kept.exists()
+
+
 def test_a_start_that_fails_leaves_no_name(gateway):
     gateway.next_states = ["FAILED"]
     with pytest.raises(GatewayStartError):

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from dask_gateway_server.backends.base import PublicException
 from dask_gateway_server.backends.local import UnsafeLocalBackend
+from dask_gateway_server.models import ClusterStatus
 from dask_gateway_server.options import Bool, Float, Integer, Mapping, Options, Select, String
 
 told = json.loads(os.environ["BEAMPIPE_TEST_GATEWAY"])
@@ -17,7 +18,9 @@ class LimitedBackend(UnsafeLocalBackend):
     """Lets a user have one cluster at a time, as some facilities do."""
 
     async def start_cluster(self, user, cluster_options):
-        if user.name in told["limited"] and await self.list_clusters(username=user.name):
+        begun = [ClusterStatus.PENDING, ClusterStatus.RUNNING, ClusterStatus.STOPPING]
+        theirs = await self.list_clusters(username=user.name, statuses=begun)
+        if user.name in told["limited"] and theirs:
             raise PublicException("You may only have 1 active cluster; stop yours first.")
         return await super().start_cluster(user, cluster_options)
 
