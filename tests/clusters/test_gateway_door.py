@@ -72,6 +72,7 @@ def ask(site):
         (500, b'{"error": "database is locked"}', GatewayAnswerError, "database is locked"),
         (401, b'{"error": "who are you"}', GatewayAccessError, "authentication: basic"),
         (401, b"", GatewayAccessError, "gateway.auth.kwargs"),
+        (500, b'{"error": "Failure verifying API token"}', GatewayAccessError, "verifying"),
         (403, b'{"error": "go away"}', GatewayAccessError, "does not allow this"),
         (502, b"", GatewayUnreachableError, "in front of it answers 502"),
         (503, b"", GatewayUnreachableError, "in front of it answers 503"),

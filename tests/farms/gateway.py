@@ -5,12 +5,14 @@ from __future__ import annotations
 import base64
 import contextlib
 import http.client
+import http.server
 import json
 import os
 import secrets
 import signal
 import sys
 import tempfile
+import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -33,11 +35,14 @@ class GatewayServer:
     Attributes
     ----------
     folder : Path
+    hub : str
+        Where the Hub's API is that knows its users; empty: name and password.
     port, private_port, proxy_port : int
         Of its web side, of itself behind that, and of the way to schedulers.
     """
 
     folder: Path
+    hub: str = ""
     port: int = field(default_factory=free_port)
     private_port: int = field(default_factory=free_port)
     proxy_port: int = field(default_factory=free_port)
@@ -59,6 +64,7 @@ class GatewayServer:
             "private_port": self.private_port,
             "proxy_port": self.proxy_port,
             "password": PASSWORD,
+            "hub": self.hub,
             "key": self.key,
             "limited": LIMITED,
         }
@@ -123,16 +129,45 @@ def need_gateway() -> None:
 
 
 @contextlib.contextmanager
-def running_gateway() -> Iterator[GatewayServer]:
+def running_gateway(hub: str = "") -> Iterator[GatewayServer]:
     """Start a server of one's own."""
     need_gateway()
     with tempfile.TemporaryDirectory(prefix="bp-gateway-", ignore_cleanup_errors=True) as folder:
-        server = GatewayServer(Path(folder))
+        server = GatewayServer(Path(folder), hub)
         try:
             server.start()
             yield server
         finally:
             server.stop()
+
+
+@contextlib.contextmanager
+def played_hub() -> Iterator[str]:
+    """What of JupyterHub's API a gateway asks: whose a token is; nobody's is refused."""
+    tokens = {
+        "token good": {"name": "alice", "scopes": ["access:services!service=dask-gateway"]},
+        "token narrow": {"name": "alice", "scopes": ["self"]},
+    }
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_GET(self):
+            user = tokens.get(self.headers.get("Authorization", ""))
+            self.send_response(200 if user else 403)
+            self.send_header("Content-Type", "application/json")
+            self.end_headers()
+            self.wfile.write(json.dumps({"kind": "user", **(user or {})}).encode())
+
+        def log_message(self, *args):
+            pass
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{server.server_port}/hub/api"
+        finally:
+            server.shutdown()
+            thread.join()
 
 
 @contextlib.contextmanager

@@ -42,8 +42,14 @@ def read_options(options, user):
 
 c.DaskGateway.address = f"127.0.0.1:{told['private_port']}"
 c.DaskGateway.backend_class = LimitedBackend
-c.DaskGateway.authenticator_class = "dask_gateway_server.auth.SimpleAuthenticator"
-c.SimpleAuthenticator.password = told["password"]
+if told["hub"]:
+    c.DaskGateway.authenticator_class = "dask_gateway_server.auth.JupyterHubAuthenticator"
+    c.JupyterHubAuthenticator.jupyterhub_api_url = told["hub"]
+    c.JupyterHubAuthenticator.jupyterhub_api_token = told["password"]
+    c.JupyterHubAuthenticator.jupyterhub_service_name = "dask-gateway"
+else:
+    c.DaskGateway.authenticator_class = "dask_gateway_server.auth.SimpleAuthenticator"
+    c.SimpleAuthenticator.password = told["password"]
 c.Proxy.address = f"127.0.0.1:{told['port']}"
 c.Proxy.tcp_address = f"127.0.0.1:{told['proxy_port']}"
 # A server that is started anew finds its clusters in a file; what is secret in it is encrypted.

@@ -17,7 +17,7 @@ import dask
 import pytest
 from click.testing import CliRunner
 from tests.farms.daemons import wait_until
-from tests.farms.gateway import GatewayServer, running_gateway, signed_in
+from tests.farms.gateway import GatewayServer, played_hub, running_gateway, signed_in
 
 import beampipe as bp
 from beampipe.cli.main import cli
@@ -341,6 +341,22 @@ def test_a_server_that_is_killed_finds_its_clusters_again(site, server):
         cluster.wait_for_workers(2, timeout=PATIENCE_S)
     assert call("down", "kept")[0] == 0
     assert ids(("pending", "running", "stopping")) == []
+
+
+def test_tokens_of_a_hub(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+    folder = tmp_path / "config" / "beampipe" / "sites"
+    with played_hub() as hub, running_gateway(hub) as behind:
+        behind.write_profile(folder, gateway_auth='"jupyterhub"')
+        monkeypatch.setenv("JUPYTERHUB_API_TOKEN", "good")
+        assert ids() == []
+        with bp.cluster("gate") as cluster:
+            assert ids() == [cluster.name]
+        for bad, words in (("narrow", "401"), ("stale", "verifying user's JupyterHub API token")):
+            monkeypatch.setenv("JUPYTERHUB_API_TOKEN", bad)
+            with pytest.raises(GatewayAccessError, match=words) as caught:
+                bp.cluster("gate")
+            assert "JUPYTERHUB_API_TOKEN" in caught.value.fix
 
 
 PROGRAM = """

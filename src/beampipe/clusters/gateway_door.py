@@ -31,7 +31,8 @@ _REMEDIES: Final[Mapping[str, str]] = MappingProxyType(
         "basic": "put name and password into `gateway.auth.kwargs` of dask-gateway's configuration "
         "(~/.config/dask/gateway.yaml, mode 0600)",
         "jupyterhub": "set JUPYTERHUB_API_TOKEN: a server of the Hub has it (and a new one after "
-        "each start of that server), else request one on the Hub's token page",
+        "each start of that server), else request one on the Hub's token page; it needs the scope "
+        "`access:services` for the gateway",
         "kerberos": "`kinit` gets a ticket, `klist` shows how long it is good for; the package is "
         "dask-gateway[kerberos]",
     }
@@ -186,7 +187,11 @@ def explained(site: Site) -> Iterator[None]:
         raise
     except aiohttp.ClientResponseError as error:
         raise _explain_response(site, error) from error
-    except (aiohttp.InvalidURL, GatewayServerError, GatewayClusterError) as error:
+    except GatewayServerError as error:
+        if "token" in str(error).lower():  # the Hub does not know it any more: 500, not 401
+            raise _no_access(site, f"it answers: {error}") from error
+        raise _no_gateway(site, str(error)) from error
+    except (aiohttp.InvalidURL, GatewayClusterError) as error:
         raise _no_gateway(site, str(error)) from error
     except (aiohttp.ClientError, OSError, TimeoutError) as error:
         raise _unreachable(site, str(error) or "no answer in time") from error
