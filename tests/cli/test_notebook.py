@@ -22,7 +22,7 @@ def book(tmp_path, monkeypatch):
     made = Notebook(name="mine", site="lpc", system="htcondor", tag="bp-x-00000001", job_id="7.0")
     (made.folder / "runtime").mkdir(parents=True)
     (made.folder / "token").write_text("SECRET")
-    (made.folder / "host").write_text("node7")
+    (made.folder / "host").write_text("node7.invalid 192.0.2.7")
     (made.folder / "runtime" / "jpserver-3.json").write_text('{"port": 8899}')
     monkeypatch.setattr(notebooks, "look_at", lambda _: "running")
     return made
@@ -41,7 +41,7 @@ def test_a_notebook_is_started_and_shown(book, monkeypatch):
     assert code == 0, output
     assert asked == [("mine", "lpc", True)]
     assert "waiting for it" in output
-    assert "ssh -N -L 8899:node7:8899" in output
+    assert "ssh -N -L 8899:192.0.2.7:8899" in output
     assert "https://localhost:8899/lab?token=SECRET" in output
 
 

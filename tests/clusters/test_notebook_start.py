@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from beampipe.clusters.notebook_start import build_command, read_server
+from beampipe.clusters.notebook_start import build_command, find_address, read_server
 
 
 def test_no_secret_is_on_the_command_line_and_the_network_sees_tls(tmp_path):
@@ -31,3 +31,7 @@ def test_a_server_is_known_once_it_has_said_where_it_is(tmp_path):
     assert read_server(tmp_path) is None
     (runtime / "jpserver-2.json").write_text(json.dumps({"port": 8900, "pid": 2, "token": "x"}))
     assert read_server(tmp_path) == {"port": 8900, "pid": 2}
+
+
+def test_a_node_has_an_address_for_others():
+    assert not find_address().startswith("127.")

@@ -12,6 +12,8 @@ import socket
 import sys
 from pathlib import Path
 
+import psutil
+
 TOKEN, CERTIFICATE, KEY, HOST, RUNTIME = "token", "certificate.pem", "key.pem", "host", "runtime"
 _TRIES = 100
 
@@ -49,6 +51,19 @@ def read_server(folder: Path) -> dict[str, object] | None:
     return None
 
 
+def find_address() -> str:
+    """Find the first address of this node that others may reach; empty where there is none."""
+    return next(
+        (
+            address.address
+            for _, addresses in sorted(psutil.net_if_addrs().items())
+            for address in addresses
+            if address.family == socket.AF_INET and not address.address.startswith("127.")
+        ),
+        "",
+    )
+
+
 def _find_port() -> int:
     """A port that is free just now; JupyterLab tries others if somebody takes it."""
     with socket.socket() as probe:
@@ -61,7 +76,7 @@ def main() -> None:
     """Become JupyterLab."""
     folder, work = Path(sys.argv[1]), Path(sys.argv[2])
     only_here = "--only-here" in sys.argv[3:]
-    (folder / HOST).write_text(socket.getfqdn(), encoding="utf-8")
+    (folder / HOST).write_text(f"{socket.getfqdn()} {find_address()}", encoding="utf-8")
     argv, added = build_command(folder, work, only_here=only_here)
     os.chdir(work)
     os.execve(argv[0], argv, {**os.environ, **added})  # noqa: S606 (no shell, and signals must reach it)

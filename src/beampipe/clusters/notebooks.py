@@ -10,6 +10,7 @@ import re
 import secrets
 import shutil
 import signal
+import socket
 import sys
 import time
 from collections.abc import Callable, Mapping
@@ -81,7 +82,7 @@ class Notebook:
         if server is None:
             return {}
         port = server["port"]
-        host = (self.folder / HOST).read_text(encoding="utf-8").strip()
+        host = _reachable(*(self.folder / HOST).read_text(encoding="utf-8").split())
         token = (self.folder / TOKEN).read_text(encoding="ascii").strip()
         protocol = "https" if self.job_id else "http"
         return {
@@ -209,6 +210,15 @@ def stop_notebook(book: Notebook) -> None:
     elif is_known_here(book.owner) and is_alive(book.owner):
         os.kill(int(book.owner["pid"]), signal.SIGTERM)
     shutil.rmtree(book.folder, ignore_errors=True)
+
+
+def _reachable(name: str, address: str = "") -> str:
+    """A node's name, or its address where its name means nothing here."""
+    try:
+        socket.getaddrinfo(name, None)
+    except OSError:
+        return address or name
+    return name
 
 
 # -- starting -----------------------------------------------------------------------------------
