@@ -13,6 +13,7 @@ import signal
 import sys
 import tempfile
 import threading
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -71,16 +72,19 @@ class GatewayServer:
         environment = os.environ | {"BEAMPIPE_TEST_GATEWAY": json.dumps(told)}
         environment["PATH"] = f"{INSTALLED / 'bin'}:{environment['PATH']}"
         server = str(INSTALLED / "bin" / "dask-gateway-server")
-        self.daemons.start("gateway", [server, "-f", str(CONFIG)], environment)
+
+        def is_healthy() -> bool:
+            # A port may be in use for a moment, as that of a connection which others make.
+            if not self.daemons.running():
+                self.daemons.start("gateway", [server, "-f", str(CONFIG)], environment)
+                time.sleep(0.5)
+            return self._answer() == http.client.OK
+
         try:
-            wait_until(self._is_healthy, "the gateway")
+            wait_until(is_healthy, "the gateway")
         except TimeoutError as error:
             log = (self.folder / "gateway.out").read_text()[-3000:]
             raise TimeoutError(f"{error}\n{log}") from None
-
-    def _is_healthy(self) -> bool:
-        assert self.daemons.running(), (self.folder / "gateway.out").read_text()[-3000:]
-        return self._answer() == http.client.OK
 
     def kill(self) -> None:
         """End it as a crash does; its clusters go on."""
