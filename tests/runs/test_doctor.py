@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import signal
 import time
 
 import pytest
@@ -27,6 +28,15 @@ FACTS = {
     "ends_at": None,
     "unseen": {},
 }
+
+
+@pytest.fixture(autouse=True)
+def _signals_as_before():
+    """A cluster takes SIGTERM for its process, which other tests are not to notice."""
+    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGHUP)}
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
 
 
 @pytest.fixture(autouse=True)
@@ -155,8 +165,8 @@ class Client:
 @pytest.fixture
 def versions(monkeypatch):
     """Versions that differ."""
-    mine = {"packages": {"python": "3.11.7", "numpy": "2.1", "hist": "2.9"}}
-    other = {"packages": {"python": "3.11.7", "numpy": "1.26", "hist": "2.8"}}
+    mine = {"packages": {"python": "3.11.7", "numpy": "2.1", "hist": "2.10"}}
+    other = {"packages": {"python": "3.11.7", "numpy": "1.26", "hist": "2.9"}}
     told = {"client": mine, "scheduler": mine, "workers": {"tcp://a": other}}
     monkeypatch.setattr(doctor, "ask_versions", lambda _: told)
 
@@ -170,7 +180,7 @@ def test_versions_that_differ(versions):
     texts = [str(f.fact) for f in doctor._compare_versions(Client(FACTS))]
     assert texts == [
         "numpy 2.1 here, 1.26 on 1 workers (as tcp://a)",
-        "hist 2.9 here, 2.8 on 1 workers (as tcp://a)",
+        "hist 2.10 here, 2.9 on 1 workers (as tcp://a)",
     ]
     assert [f.status for f in doctor._compare_versions(Client(FACTS))] == ["error", "warning"]
 
