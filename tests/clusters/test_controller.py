@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
+import shutil
 import subprocess
 import sys
 import time
 
 import pytest
 
-from beampipe.clusters.controller import sole_controller
-from beampipe.clusters.named import Wish, new_named
+from beampipe.clusters import controller
+from beampipe.clusters.controller import Controller, sole_controller
+from beampipe.clusters.named import Standing, Wish, find_named, new_named
 from beampipe.clusters.site_files import load_site
 from beampipe.errors import ClusterExistsError
 
@@ -35,3 +38,17 @@ def test_a_cluster_has_one_controller(record):
     assert "Traceback" not in second.stderr
     with sole_controller(record):
         pass
+
+
+def test_one_whose_record_is_gone_ends(record, monkeypatch):
+    """Seen: a home was deleted, and its controllers ran on for ever."""
+    monkeypatch.setattr(controller, "_BEAT_S", 0.5)
+
+    async def story():
+        keeping = asyncio.ensure_future(Controller(record).run())
+        while find_named("one").standing is not Standing.RUNNING:  # noqa: ASYNC110 (a file)
+            await asyncio.sleep(0.05)
+        shutil.rmtree(record.folder)
+        await asyncio.wait_for(keeping, 90)
+
+    asyncio.run(story())

@@ -106,6 +106,9 @@ class Controller:
             since_beat_s += _LOOK_S
             if since_beat_s >= _BEAT_S:
                 since_beat_s = 0.0
+                if not self.record.exists():  # nobody could find it any more, nor end it
+                    logger.warning("the record of this cluster is gone, and so it ends")
+                    break
                 self.record.beat()
         told.cancel()
         ended.cancel()
