@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from types import SimpleNamespace
 
-from beampipe.batch.model import JobDescription, JobState, JobStatus
+from beampipe.batch.model import JobDescription, JobEnd, JobState, JobStatus
 from beampipe.batch.slurm import Slurm
 from beampipe.clusters.demand import Demand
-from beampipe.clusters.fleet import Phase
+from beampipe.clusters.fleet import Phase, Report
 from beampipe.clusters.fleet_keeper import FleetKeeper
 from beampipe.clusters.site import Site
 from beampipe.errors import BatchRefusedError
@@ -118,6 +119,39 @@ def test_the_work_is_followed_from_what_was_asked_for_and_left_when_told(tmp_pat
         assert keeper.wanted == 4
 
     keep(queue, story)
+
+
+def test_a_worker_that_went_with_its_node_is_taken_from_the_scheduler(tmp_path):
+    queue = Queue(tmp_path, {"7": JobState.RUNNING, "8": JobState.RUNNING})
+    removed = []
+
+    def worker(name, last_seen):
+        return SimpleNamespace(name=name, processing={}, nbytes=0, last_seen=last_seen)
+
+    async def remove(address, *, stimulus_id, expected):
+        removed.append((address, expected))
+        del workers[address]
+
+    async def explain(ends):
+        return {job_id: Report(JobEnd(job_id=job_id, cause="node")) for job_id in ends}
+
+    workers = {"tls://a": worker("7:w", 0), "tls://b": worker("8:w", time.time() + 3600)}
+    queue.explain = explain
+
+    async def story(keeper):
+        keeper._scheduler.workers = workers
+        await keeper.adopt()
+        keeper.ask(2)
+        keeper.start()
+        await until(lambda: len(keeper.jobs()) == 2)
+        queue.states.update({"7": JobState.FAILED, "8": JobState.FAILED})
+        await until(lambda: removed)
+        await until(lambda: sum(queue.submitted) == 2)
+
+    told = keep(queue, story, remove_worker=remove)
+    assert removed == [("tls://a", True)]
+    assert "worker tls://a gives no sign, and its job is over" in told
+    assert list(workers) == ["tls://b"]
 
 
 def test_a_refusal_is_told_in_the_queues_words(tmp_path):

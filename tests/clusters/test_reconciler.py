@@ -11,6 +11,7 @@ from beampipe.clusters.fleet import (
     Cancel,
     Explain,
     Fleet,
+    Forget,
     GiveUp,
     Phase,
     Policy,
@@ -47,6 +48,7 @@ class Farm:
     submissions: list[int] = field(default_factory=list)
     retired: list[str] = field(default_factory=list)
     cancelled: list[str] = field(default_factory=list)
+    forgotten: list[str] = field(default_factory=list)
     next_id: int = 0
     left: set[str] = field(default_factory=set)
 
@@ -97,17 +99,21 @@ class Farm:
         self.workers = {a: view for a, view in self.workers.items() if view.job_id != job_id}
         self.ends[job_id] = JobEnd(job_id=job_id, cause=cause, exit_code=code, words=f"it: {cause}")
 
+    def submit(self, count):
+        if self.refuses:
+            refused = self.news.get("refused", ())
+            self.news["refused"] = (*refused, (count, self.refuses))
+            return
+        self.submissions.append(count)
+        ids = tuple(str(self.next_id + k) for k in range(count))
+        self.next_id += count
+        self.queue.update(dict.fromkeys(ids, JobState.PENDING))
+        self.news["submitted"] = (*self.news.get("submitted", ()), *ids)
+
     def act(self, action):
         match action:
-            case Submit(count) if self.refuses:
-                refused = self.news.get("refused", ())
-                self.news["refused"] = (*refused, (count, self.refuses))
             case Submit(count):
-                self.submissions.append(count)
-                ids = tuple(str(self.next_id + k) for k in range(count))
-                self.next_id += count
-                self.queue.update(dict.fromkeys(ids, JobState.PENDING))
-                self.news["submitted"] = (*self.news.get("submitted", ()), *ids)
+                self.submit(count)
             case Cancel(job_ids):
                 self.cancelled.extend(job_ids)
                 for job_id in job_ids:
@@ -123,6 +129,10 @@ class Farm:
                     for each in job_ids
                 }
                 self.news["reports"] = {**self.news.get("reports", {}), **found}
+            case Forget(addresses):
+                self.forgotten.extend(addresses)
+                for address in addresses:
+                    del self.workers[address]
             case GiveUp():
                 self.gave_up = action
 
@@ -200,6 +210,41 @@ def test_a_queue_that_says_nothing_or_forgets_ends_no_job_whose_worker_is_there(
     assert farm.submissions == [2]
     assert farm.count(Phase.CONNECTED) == 2
     assert before
+
+
+def silence(farm, job_id):
+    """Its node gives no sign any more: its connections stay as they are."""
+    for address, view in farm.workers.items():
+        if view.job_id == job_id:
+            farm.workers[address] = WorkerView(job_id, tasks=3, is_silent=True)
+
+
+@pytest.mark.parametrize("says", ["failed", "nothing"])
+def test_silent_workers_of_a_job_that_is_over_are_forgotten(says):
+    farm = Farm(wanted=2, processes=2)
+    farm.steps(4)
+    silence(farm, "1")
+    farm.steps(20)
+    assert farm.phases() == {"0": "connected", "1": "connected"}  # it may come back
+    if says == "failed":
+        farm.queue["1"] = JobState.FAILED
+        farm.step()
+    else:
+        del farm.queue["1"]
+        farm.steps(POLICY.missing_looks)
+    assert farm.forgotten == ["tls://1/0", "tls://1/1"]
+    farm.steps(5)
+    assert farm.phases() == {"0": "connected", "2": "connected"}
+    assert [job.phase for job in farm.fleet.ended] == [Phase.LOST]
+
+
+def test_a_worker_that_still_gives_signs_may_hand_over_after_the_end_of_its_job():
+    farm = Farm(wanted=2)
+    farm.steps(4)
+    farm.queue["1"] = JobState.FAILED
+    farm.steps(5)
+    assert "tls://1/0" in farm.workers
+    assert farm.forgotten == []
 
 
 def test_waiting_jobs_go_first_and_the_last_ones_before_the_others():

@@ -60,11 +60,20 @@ class Job:
 
 @dataclass(frozen=True, slots=True)
 class WorkerView:
-    """What the scheduler knows of one worker."""
+    """What the scheduler knows of one worker.
+
+    Attributes
+    ----------
+    job_id : str
+    tasks, stored_bytes : int
+    is_silent : bool
+        Whether it gave no sign for longer than it should.
+    """
 
     job_id: str
     tasks: int = 0
     stored_bytes: int = 0
+    is_silent: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -220,6 +229,13 @@ class Explain:
 
 
 @dataclass(frozen=True, slots=True)
+class Forget:
+    """Take workers from the scheduler: their node went without a word."""
+
+    addresses: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class GiveUp:
     """Stop: jobs fail early, again and again."""
 
@@ -227,4 +243,4 @@ class GiveUp:
     count: int
 
 
-Action = Submit | Cancel | Retire | Explain | GiveUp
+Action = Submit | Cancel | Retire | Explain | Forget | GiveUp

@@ -13,6 +13,7 @@ from dataclasses import replace
 from typing import Any
 
 from distributed import Scheduler
+from distributed.scheduler import heartbeat_interval
 
 from beampipe.batch.model import JobEnd
 from beampipe.clusters.batch_queue import ALIVE, BatchQueue, end_jobs
@@ -22,6 +23,7 @@ from beampipe.clusters.fleet import (
     Cancel,
     Explain,
     Fleet,
+    Forget,
     GiveUp,
     Job,
     Phase,
@@ -42,6 +44,7 @@ _STEP_S = 1.0
 _FIRST_LOOK_S = 2.0
 _WAIT_FOR_END_S = 10.0
 _RETIRE_S = 300.0
+_SILENT_S, _MISSED_BEATS = 10.0, 10
 
 
 class FleetKeeper:
@@ -209,9 +212,17 @@ class FleetKeeper:
         self._look_if_due(now)
 
     def _view_workers(self) -> dict[str, WorkerView]:
+        workers = self._scheduler.workers
+        beat_s = heartbeat_interval(len(workers))
+        heard_since = time.time() - max(_SILENT_S, _MISSED_BEATS * beat_s)
         return {
-            address: WorkerView(job_of_worker(state.name), len(state.processing), state.nbytes)
-            for address, state in self._scheduler.workers.items()
+            address: WorkerView(
+                job_of_worker(state.name),
+                tasks=len(state.processing),
+                stored_bytes=state.nbytes,
+                is_silent=state.last_seen < heard_since,
+            )
+            for address, state in workers.items()
         }
 
     def _look_if_due(self, now: float) -> None:
@@ -232,6 +243,8 @@ class FleetKeeper:
                 self._begin("retire", self._retire(job_ids, addresses))
             case Explain(job_ids):
                 self._begin("explain", self._explain(job_ids))
+            case Forget(addresses):
+                self._begin("forget", self._forget(addresses))
             case GiveUp():
                 self._give_up(action)
 
@@ -280,6 +293,14 @@ class FleetKeeper:
             left = {address for address in addresses if address not in gone}
             kept = {job_of_worker(workers[address].name) for address in left if address in workers}
             self._news["kept"].extend(job_id for job_id in job_ids if job_id in kept)
+
+    async def _forget(self, addresses: tuple[str, ...]) -> None:
+        for address in addresses:
+            self._note(f"worker {address} gives no sign, and its job is over")
+            # No task of it is to blame.
+            await self._scheduler.remove_worker(
+                address, stimulus_id=f"job-over-{time.time()}", expected=True
+            )
 
     async def _explain(self, job_ids: tuple[str, ...]) -> None:
         ends = {job_id: self._last_status.get(job_id) for job_id in job_ids}

@@ -16,6 +16,7 @@ from beampipe.clusters.fleet import (
     Explain,
     Failure,
     Fleet,
+    Forget,
     GiveUp,
     Job,
     Phase,
@@ -93,6 +94,7 @@ def _take_news(fleet: Fleet, seen: Seen) -> Fleet:
 def _follow_jobs(fleet: Fleet, seen: Seen, policy: Policy) -> tuple[Fleet, list[Action]]:
     """Bring every job's phase up to date; find those that are over, and those to be ended."""
     by_job = {view.job_id for view in seen.workers.values()}
+    heard = {view.job_id for view in seen.workers.values() if not view.is_silent}
     jobs: dict[str, Job] = {}
     done: list[Job] = []
     unexplained: dict[str, Job] = {}
@@ -100,6 +102,8 @@ def _follow_jobs(fleet: Fleet, seen: Seen, policy: Policy) -> tuple[Fleet, list[
     for job_id, before in fleet.jobs.items():
         status = None if seen.queue is None else seen.queue.get(job_id)
         job = _follow(before, status, seen, has_workers=job_id in by_job)
+        if job_id in heard:  # what the queue has left out
+            job = replace(job, missing_looks=0)
         words = _reason_to_give_up(job, status, seen, policy)
         if _is_over(job, status, policy):
             if job.phase is Phase.RETIRING:
@@ -126,7 +130,21 @@ def _follow_jobs(fleet: Fleet, seen: Seen, policy: Policy) -> tuple[Fleet, list[
         failures=() if fleet.failures and any(lasted) else fleet.failures,
     )
     actions: list[Action] = [Cancel(tuple(cancelled))] if cancelled else []
-    return fleet, actions + ([Explain(tuple(unexplained))] if unexplained else [])
+    actions += [Explain(tuple(unexplained))] if unexplained else []
+    ghosts = _find_ghosts(fleet, seen)
+    return fleet, actions + ([Forget(ghosts)] if ghosts else [])
+
+
+def _find_ghosts(fleet: Fleet, seen: Seen) -> tuple[str, ...]:
+    """Workers that are silent, of jobs that are over: nobody is to wait for them any longer.
+
+    One that ends in good order closes its connection, and may do so after its job counts as over.
+    """
+    silent = {address: view.job_id for address, view in seen.workers.items() if view.is_silent}
+    if not silent:
+        return ()
+    over = {*fleet.unexplained, *(job.job_id for job in fleet.ended)} - fleet.jobs.keys()
+    return tuple(address for address, job_id in silent.items() if job_id in over)
 
 
 def _find_strays(fleet: Fleet, seen: Seen) -> list[str]:
@@ -154,7 +172,7 @@ def _follow(job: Job, status: JobStatus | None, seen: Seen, *, has_workers: bool
     elif seen.queue is not None:
         job = replace(job, missing_looks=job.missing_looks + 1)
     if has_workers:
-        job = replace(job, missing_looks=0, started_at=job.started_at or seen.now)
+        job = replace(job, started_at=job.started_at or seen.now)
     if job.phase is Phase.RETIRING:
         return job
     if has_workers:
