@@ -1,52 +1,27 @@
-"""Stories of clusters on a real farm, told by its ordinary user.
-
-``cluster_stories.py STORY SYSTEM CONTACT`` prints one JSON object.
-"""
+"""Stories of clusters on a real farm: what they are for, and what may happen to them."""
 
 from __future__ import annotations
 
-import json
 import operator
 import os
 import subprocess
-import sys
-import time
 from pathlib import Path
+
+from storytelling import (
+    CANCEL,
+    PATIENCE_S,
+    SYSTEM,
+    connected,
+    count_queue,
+    ids,
+    open_cluster,
+    tell,
+    wait_for,
+)
 
 import beampipe as bp
 from beampipe.clusters.fleet import Phase
 from beampipe.errors import JobsFailError
-
-SYSTEM, CONTACT = sys.argv[2:4]
-PATIENCE_S = 90
-SIZE = {"memory": "400 MiB", "look_every": "2 s", "submit_every": "1 s", "contact_address": CONTACT}
-
-
-def open_cluster(**more):
-    return bp.cluster(SYSTEM, **SIZE, **more)
-
-
-def wait_for(condition, what):
-    give_up = time.monotonic() + PATIENCE_S
-    while not condition():
-        if time.monotonic() > give_up:
-            raise TimeoutError(what)
-        time.sleep(0.2)
-
-
-def connected(cluster):
-    return [job for job in cluster.jobs() if job.phase is Phase.CONNECTED]
-
-
-def count_queue(cluster):
-    """Jobs of the cluster that the queue still has alive, asked of the batch system itself."""
-    if SYSTEM == "slurm":
-        argv = ["squeue", "-h", f"--name={cluster.tag}", "-t", "PD,R,CF"]
-    else:
-        argv = ["condor_q", "-af", "ClusterId", "-constraint", f'BeampipeTag == "{cluster.tag}"']
-    return (
-        len(subprocess.run(argv, capture_output=True, text=True, check=True).stdout.split("\n")) - 1
-    )
 
 
 def analysis():
@@ -56,9 +31,7 @@ def analysis():
     example = Path(__file__).parents[2] / "examples" / "dimuon.py"
     here = bp.run(f"{example}:process", str(data), workers=0, progress=False, fresh=True)
     with open_cluster(n_workers=2) as cluster:
-        begin = time.monotonic()
         cluster.wait_for_workers(1, timeout=PATIENCE_S)
-        first_s = time.monotonic() - begin
         with cluster.get_client() as client:
             there = bp.run(
                 f"{example}:process",
@@ -74,8 +47,7 @@ def analysis():
         "equal": all((here.output[n].values() == there.output[n].values()).all() for n in names),
         "complete": there.is_complete,
         "workers": there.metrics["n_workers"],
-        "first_worker_s": round(first_s, 2),
-        "left": count_queue(cluster),
+        "left": count_queue(cluster.tag),
     }
 
 
@@ -85,13 +57,9 @@ def killed():
         cluster.wait_for_workers(2, timeout=PATIENCE_S)
         wait_for(lambda: len(connected(cluster)) == 2, "two connected jobs")
         victim = connected(cluster)[0].job_id
-        cancel = "scancel" if SYSTEM == "slurm" else "condor_rm"
-        subprocess.run([cancel, victim], check=True, capture_output=True)
+        subprocess.run([CANCEL, victim], check=True, capture_output=True)
         wait_for(
-            lambda: (
-                len(connected(cluster)) == 2
-                and victim not in [j.job_id for j in connected(cluster)]
-            ),
+            lambda: len(connected(cluster)) == 2 and victim not in ids(connected(cluster)),
             "a job in its place",
         )
         with cluster.get_client() as client:
@@ -117,13 +85,18 @@ def scale_down():
             cluster.scale(1)
             wait_for(lambda: len(client.scheduler_info(-1)["workers"]) == 1, "one worker")
             total = sum(client.gather(futures))
-        wait_for(lambda: count_queue(cluster) == 1, "one job in the queue")
-    return {"total": total, "computed": len(Path(path).read_text()), "left": count_queue(cluster)}
+        wait_for(lambda: count_queue(cluster.tag) == 1, "one job in the queue")
+    return {
+        "total": total,
+        "computed": len(Path(path).read_text()),
+        "left": count_queue(cluster.tag),
+    }
 
 
 def refused():
     """The queue takes nothing: an error says so, in its words."""
-    wrong = {"queue": "no-such"} if SYSTEM == "slurm" else {"directives": ["no submit line"]}
+    no_line = {"directives": ["no submit line"]}  # HTCondor has no queues
+    wrong = no_line if SYSTEM == "htcondor" else {"queue": "no-such"}
     with open_cluster(n_workers=2, **wrong) as cluster:
         try:
             cluster.wait_for_workers(1, timeout=PATIENCE_S)
@@ -138,7 +111,7 @@ def broken():
         try:
             cluster.wait_for_workers(1, timeout=PATIENCE_S)
         except JobsFailError as error:
-            return {"why": error.why, "left": count_queue(cluster)}
+            return {"why": error.why, "left": count_queue(cluster.tag)}
     return {}
 
 
@@ -150,7 +123,7 @@ def adaptive():
         total = sum(client.gather(futures))
         del futures
         wait_for(lambda: not client.scheduler_info(-1)["workers"], "no worker")
-        wait_for(lambda: count_queue(cluster) == 0, "no job")
+        wait_for(lambda: count_queue(cluster.tag) == 0, "no job")
     return {"total": total}
 
 
@@ -162,18 +135,9 @@ def crowded():
         wait_for(lambda: SYSTEM != "slurm" or any(j.reason for j in cluster.jobs()), "a reason")
         pending = [job for job in cluster.jobs() if job.phase is Phase.PENDING]
         cluster.scale(4)
-        wait_for(lambda: count_queue(cluster) == 4, "four jobs")
+        wait_for(lambda: count_queue(cluster.tag) == 4, "four jobs")
         return {"reasons": sorted({job.reason for job in pending}), "pending": len(pending)}
 
 
 if __name__ == "__main__":
-    story = {
-        "analysis": analysis,
-        "killed": killed,
-        "scale_down": scale_down,
-        "refused": refused,
-        "broken": broken,
-        "adaptive": adaptive,
-        "crowded": crowded,
-    }[sys.argv[1]]
-    sys.stdout.write(f"{json.dumps(story())}\n")
+    tell(analysis, killed, scale_down, refused, broken, adaptive, crowded)

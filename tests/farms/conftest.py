@@ -7,14 +7,21 @@ import fcntl
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from tests.farms import htcondor, oar, sge, slurm
 from tests.farms.farm import Farm, read_farm
+from tests.farms.telling import Telling
 
-collect_ignore = ["cluster_stories.py", "proxy_story.py"]  # programs
+collect_ignore_glob = [
+    "*_stories.py",
+    "*_story.py",
+    "storytelling.py",
+    "slow_processor.py",
+]  # programs
 
 SYSTEMS = {"slurm": slurm, "htcondor": htcondor, "sge": sge, "oar": oar}
 
@@ -122,3 +129,41 @@ def oar_farm() -> Iterator[Farm]:
     need("oar")
     with shared_farm("oar", "all") as farm:
         yield farm
+
+
+@contextlib.contextmanager
+def new_farm(system: str, **size: int) -> Iterator[Farm]:
+    """A farm that a test may spoil, with so many nodes, cores and so on."""
+    need(system)
+    with tempfile.TemporaryDirectory(prefix="bpf-", ignore_cleanup_errors=True) as folder:
+        farm = SYSTEMS[system].start(Path(folder), **size)
+        try:
+            yield farm
+        finally:
+            SYSTEMS[system].stop(farm)
+
+
+@pytest.fixture
+def farm(request) -> Farm:
+    """The farm of the system that a test names."""
+    return request.getfixturevalue(f"{request.param}_farm")
+
+
+@pytest.fixture
+def tell(farm) -> Iterator[Callable[[str], Any]]:
+    """Tells a story as the farm's user; what it tells at its end."""
+    with contextlib.ExitStack() as stack:
+        yield lambda story: stack.enter_context(Telling(farm, story)).end()
+
+
+@pytest.fixture
+def tell_on(request) -> Iterator[Callable[..., dict[str, Any]]]:
+    """Tells a story on several farms at a time, since most of it is waiting; by system."""
+    with contextlib.ExitStack() as stack:
+
+        def tell_story(story: str, *systems: str) -> dict[str, Any]:
+            farms = [request.getfixturevalue(f"{system}_farm") for system in systems]
+            told = [stack.enter_context(Telling(farm, story)) for farm in farms]
+            return {farm.system: each.end() for farm, each in zip(farms, told, strict=True)}
+
+        yield tell_story

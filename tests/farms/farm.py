@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import pwd
 import subprocess
 import sys
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
-from tests.farms.daemons import run
+from tests.farms.daemons import run, wait_until
 from tests.farms.nodes import Nodes
 
-USER = "bpfarm"
+USER, SECOND_USER = "bpfarm", "bpfarm2"
 NOTE = "farm.json"
+_FOLDERS = {USER: "shared", SECOND_USER: "shared2"}
 
 
 @dataclass(frozen=True)
@@ -44,16 +46,26 @@ class Farm:
     @property
     def shared(self) -> Path:
         """A folder of the user that all nodes see."""
-        return self.folder / "shared"
+        return self.folder / _FOLDERS[self.user]
+
+    def as_second_user(self) -> Farm:
+        """The same farm, for another ordinary user."""
+        return replace(self, user=SECOND_USER)
+
+    def as_user(self, *argv: str) -> list[str]:
+        """The command that does `argv` as its ordinary user."""
+        return [
+            *("setpriv", f"--reuid={self.user}", f"--regid={self.user}", "--clear-groups"),
+            *argv,
+        ]
 
     def run(
         self, *argv: str, stdin: str = "", timeout: float = 60
     ) -> subprocess.CompletedProcess[str]:
         """Run a command of the batch system as the ordinary user."""
         return subprocess.run(
-            ["setpriv", f"--reuid={self.user}", f"--regid={self.user}", "--clear-groups", *argv],
-            input=stdin, capture_output=True, text=True, check=False, timeout=timeout,
-            env=self.user_environment(), cwd=self.shared,
+            self.as_user(*argv), input=stdin, capture_output=True, text=True, check=False,
+            timeout=timeout, env=self.user_environment(), cwd=self.shared,
         )  # fmt: skip
 
     def user_environment(self) -> dict[str, str]:
@@ -78,16 +90,21 @@ def read_farm(folder: Path) -> Farm | None:
 
 
 def make_user(folder: Path) -> None:
-    """Make the ordinary user, let it use this Python, and give it a folder."""
-    try:
-        user = pwd.getpwnam(USER)
-    except KeyError:
-        run("useradd", "--system", "--no-create-home", "--shell", "/bin/bash", USER)
-        user = pwd.getpwnam(USER)
+    """Make its two ordinary users, let them use this Python, and give each a folder."""
     # A Python under /root is of no use to anybody else until one may pass through its folders.
     for place in (*Path(sys.base_prefix).parents, *Path(sys.prefix).parents):
         if not place.stat().st_mode & 0o001:
             place.chmod(place.stat().st_mode | 0o001)
-    shared = folder / "shared"
-    shared.mkdir(exist_ok=True)
-    os.chown(shared, user.pw_uid, user.pw_gid)
+    for name, own in _FOLDERS.items():
+        user = _find_account(name)
+        (folder / own).mkdir(exist_ok=True)
+        os.chown(folder / own, user.pw_uid, user.pw_gid)
+
+
+def _find_account(name: str) -> pwd.struct_passwd:
+    with contextlib.suppress(KeyError):
+        return pwd.getpwnam(name)
+    # Another farm may be doing the same just now.
+    run("useradd", "--system", "--no-create-home", "--shell", "/bin/bash", name, check=False)
+    wait_until(lambda: name in {each.pw_name for each in pwd.getpwall()}, f"the user {name}")
+    return pwd.getpwnam(name)

@@ -110,6 +110,8 @@ def _start_database(folder: Path, daemons: Daemons) -> int:
     data = folder / "mariadb"
     data.mkdir(exist_ok=True)
     os.chown(data, user.pw_uid, user.pw_gid)
+    # Another farm's database would delete its temporary files.
+    env = {**os.environ, "TMPDIR": str(data)}
     if not (data / "mysql").exists():
         run(
             "mariadb-install-db",
@@ -117,6 +119,7 @@ def _start_database(folder: Path, daemons: Daemons) -> int:
             "--user=mysql",
             f"--datadir={data}",
             "--skip-test-db",
+            env=env,
         )
     port = free_port()
     # No grant tables: it is on loopback, and there is no password to keep.
@@ -124,7 +127,7 @@ def _start_database(folder: Path, daemons: Daemons) -> int:
         "mariadbd", "--no-defaults", "--user=mysql", f"--datadir={data}", f"--port={port}",
         "--bind-address=127.0.0.1", f"--socket={data / 's'}", f"--pid-file={data / 'pid'}",
         "--skip-grant-tables", "--innodb-flush-log-at-trx-commit=0", "--innodb-doublewrite=0",
-    ])  # fmt: skip
+    ], env)  # fmt: skip
     wait_until(lambda: _is_open("127.0.0.1", port), "MariaDB")
     return port
 

@@ -1,0 +1,36 @@
+"""Clusters on real batch systems on which something goes wrong."""
+
+from __future__ import annotations
+
+import pytest
+
+pytestmark = pytest.mark.timeout(500)
+
+
+def test_a_run_outlives_several_generations_of_jobs_that_have_a_minute(tell_on):
+    for system, found in tell_on("trouble_stories:walltime", "slurm", "htcondor").items():
+        assert found.pop("generations") > 2, system
+        assert found == {
+            "complete": True,
+            "missing": 0,
+            "equal": True,
+            "over_two_minutes": True,
+            "left": 0,
+        }, system
+
+
+def test_a_scale_down_in_the_middle_of_a_run_loses_nothing_that_was_to_be_merged(tell_on):
+    for system, found in tell_on("trouble_stories:holders_lost", "slurm", "htcondor").items():
+        assert found == {"complete": True, "missing": 0, "equal": True}, system
+
+
+def test_a_queue_that_talks_nonsense_fails_or_hangs_costs_nothing(tell_on):
+    everywhere = tell_on("trouble_stories:queue_trouble", "slurm", "htcondor", "sge")
+    for system, found in everywhere.items():
+        assert found == {"kept": True, "ended": [], "total": -15}, system
+
+
+def test_a_job_that_is_held_is_given_up_and_replaced(tell_on):
+    for system, found in tell_on("trouble_stories:held", "slurm", "htcondor", "sge").items():
+        assert found["victim"] == "lost", system
+        assert found["reason"].startswith("held: "), system
