@@ -150,13 +150,6 @@ def farm(request) -> Farm:
 
 
 @pytest.fixture
-def tell(farm) -> Iterator[Callable[[str], Any]]:
-    """Tells a story as the farm's user; what it tells at its end."""
-    with contextlib.ExitStack() as stack:
-        yield lambda story: stack.enter_context(Telling(farm, story)).end()
-
-
-@pytest.fixture
 def tell_on(request) -> Iterator[Callable[..., dict[str, Any]]]:
     """Tells a story on several farms at a time, since most of it is waiting; by system."""
     with contextlib.ExitStack() as stack:

@@ -17,9 +17,9 @@ def test_a_cluster_whose_controller_was_killed_is_taken_over_with_its_place_in_t
         }, system
 
 
-@pytest.mark.parametrize("farm", ["slurm"], indirect=True)
-def test_scheduler_and_controller_can_be_a_job(tell):
-    assert tell("named_stories:as_job") == {"total": -45, "queue": 2, "elsewhere": True}
+def test_scheduler_and_controller_can_be_a_job(tell_on):
+    found = tell_on("named_stories:as_job", "slurm")
+    assert found == {"slurm": {"total": -45, "queue": 2, "elsewhere": True}}
 
 
 def test_jobs_of_a_killed_process_are_found_and_ended(tell_on):
