@@ -247,6 +247,19 @@ def test_a_worker_that_still_gives_signs_may_hand_over_after_the_end_of_its_job(
     assert farm.forgotten == []
 
 
+def test_jobs_that_had_worked_and_are_held_at_the_end_of_their_time_are_no_early_failures():
+    """As HTCondor does it; all workers of a cluster may come to that at the same time."""
+    farm = Farm(wanted=3)
+    for _ in range(3):
+        farm.steps(5)
+        assert farm.count(Phase.CONNECTED) == 3
+        farm.workers.clear()
+        farm.queue.update(dict.fromkeys(farm.queue, JobState.HELD))
+        farm.steps(int(POLICY.held_s) + 3)
+    assert farm.gave_up is None
+    assert len(farm.fleet.ended) == 9
+
+
 def test_waiting_jobs_go_first_and_the_last_ones_before_the_others():
     farm = Farm(wanted=2, slots=2)
     farm.steps(4)

@@ -258,7 +258,7 @@ def _blame(fleet: Fleet, seen: Seen, policy: Policy) -> tuple[Fleet, GiveUp | No
 
 
 def _is_early(job: Job, report: Report, seen: Seen, policy: Policy) -> bool:
-    if job.is_given_up or not job.was_connected:
+    if not job.was_connected:
         return True
     lived = seen.now - (job.started_at or job.since)
     return lived < policy.quick_s and report.end.cause not in _BLAMELESS
