@@ -9,6 +9,8 @@ import time
 from pathlib import Path
 
 import pytest
+from distributed.comm import CommClosedError
+from distributed.deploy import Cluster
 
 from beampipe.clusters.fleet import Phase
 from beampipe.clusters.opening import cluster
@@ -161,3 +163,17 @@ def test_a_wish_must_be_clear(fake_slurm):
         adapting.stop()
         assert "Manual" in workers._scaling_status()
     assert alive(fake_slurm) == []
+
+
+def test_a_scheduler_that_is_closed_for_a_failure_is_not_what_is_told(fake_slurm, monkeypatch):
+    failure = JobsFailError("No worker works.", why="no such module")
+
+    async def lose_scheduler(self, n_workers=0, timeout=None):  # noqa: ASYNC109 (Dask's own)
+        self._keeper.failure = failure
+        raise CommClosedError("it is closed")
+
+    monkeypatch.setattr(Cluster, "_wait_for_workers", lose_scheduler)
+    with cluster("slurm", **QUICK) as workers:
+        with pytest.raises(JobsFailError, match="No worker works"):
+            workers.wait_for_workers(1)
+        workers._keeper.failure = None

@@ -7,18 +7,6 @@ import pytest
 pytestmark = pytest.mark.timeout(500)
 
 
-def test_a_run_outlives_several_generations_of_jobs_that_have_a_minute(tell_on):
-    for system, found in tell_on("trouble_stories:walltime", "slurm", "htcondor").items():
-        assert found.pop("generations") > 2, system
-        assert found == {
-            "complete": True,
-            "missing": 0,
-            "equal": True,
-            "over_two_minutes": True,
-            "left": 0,
-        }, system
-
-
 def test_a_scale_down_in_the_middle_of_a_run_loses_nothing_that_was_to_be_merged(tell_on):
     for system, found in tell_on("trouble_stories:holders_lost", "slurm", "htcondor").items():
         assert found == {"complete": True, "missing": 0, "equal": True}, system

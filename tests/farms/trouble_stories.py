@@ -45,12 +45,10 @@ def run_slowly(*, traces: str, pause_s: float, **where: Any) -> Any:
     return bp.run(SLOW, "data", params=params, progress=False, fresh=True, **where)
 
 
-def run_beside(
-    cluster: Any, here: dict[str, Any], *, pause_s: float, **options: Any
-) -> dict[str, Any]:
+def run_beside(cluster: Any, here: dict[str, Any], *, pause_s: float) -> dict[str, Any]:
     """The run on the cluster, beside what it gave here."""
     with cluster.get_client() as client:
-        there = run_slowly(traces=TRACES, pause_s=pause_s, client=client, **options)
+        there = run_slowly(traces=TRACES, pause_s=pause_s, client=client)
     pt, big = there.output["pt"], there.output["big"]
     return {
         "complete": there.is_complete,
@@ -69,22 +67,6 @@ def link_cut() -> dict[str, Any]:
     with open_cluster(n_workers=2) as cluster:
         cluster.wait_for_workers(2, timeout=PATIENCE_S)
         return run_beside(cluster, here, pause_s=0.6)
-
-
-def walltime() -> dict[str, Any]:
-    """Jobs have a minute, and the run takes two."""
-    here = make_run()
-    with open_cluster(n_workers=3, walltime="1 min", lifetime_stagger="25 s") as cluster:
-        cluster.wait_for_workers(1, timeout=PATIENCE_S)
-        begin = time.monotonic()
-        # What only workers have that end at about the same time is lost, but for what was
-        # committed.
-        found = run_beside(cluster, here, pause_s=6, checkpoint=10)
-        found["over_two_minutes"] = time.monotonic() - begin > 120
-        worked = [job for job in cluster.jobs() if job.was_connected]
-        found["generations"] = len(worked) / 3
-    found["left"] = count_queue(cluster.tag)
-    return found
 
 
 def holders_lost() -> dict[str, Any]:
@@ -220,4 +202,4 @@ def has(cluster: Any, phase: Phase) -> bool:
 
 
 if __name__ == "__main__":
-    tell(link_cut, walltime, holders_lost, node_dead, queue_trouble, held)
+    tell(link_cut, holders_lost, node_dead, queue_trouble, held)

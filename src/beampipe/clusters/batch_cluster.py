@@ -250,6 +250,9 @@ class BatchCluster(OpenedCluster):
         except WorkerStartTimeoutError as error:
             error.add_note(self.describe_jobs())
             raise
+        except OSError:  # giving up closes the scheduler, which may be heard of first
+            self._raise_failure()
+            raise
         finally:
             waited.cancel()
 
