@@ -20,6 +20,7 @@ collect_ignore_glob = [
     "*_stories.py",
     "*_story.py",
     "storytelling.py",
+    "gateway_config.py",
     "slow_processor.py",
 ]  # programs
 
