@@ -8,6 +8,8 @@ import time
 
 import pytest
 
+from beampipe.clusters.opening import cluster
+
 PROGRAM = """
 import sys, time
 from beampipe.clusters.opening import cluster
@@ -41,3 +43,12 @@ def test_a_process_that_goes_leaves_no_job(fake_slurm, how, number, code):
     count, alive = left(fake_slurm)
     assert count == 1
     assert alive == []
+
+
+def test_after_the_last_cluster_signals_mean_again_what_they_did(fake_slurm):
+    """Seen: a run after a cluster in the same process died of SIGTERM without its farewell."""
+    before = signal.getsignal(signal.SIGTERM)
+    assert before == signal.SIG_DFL
+    with cluster("slurm"):
+        assert signal.getsignal(signal.SIGTERM) != before
+    assert signal.getsignal(signal.SIGTERM) == before

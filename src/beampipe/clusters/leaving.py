@@ -26,8 +26,12 @@ def close_with_process(cluster: Any) -> None:
 
 
 def forget(cluster: Any) -> None:
-    """It is closed."""
+    """It is closed; after the last one signals mean again what they did."""
     _OPEN.discard(cluster)
+    if not _OPEN and threading.current_thread() is threading.main_thread():
+        for number in _SIGNALS:
+            if signal.getsignal(number) is _leave:
+                signal.signal(number, signal.SIG_DFL)
 
 
 def _close_all() -> None:

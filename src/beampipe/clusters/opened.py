@@ -8,6 +8,8 @@ from typing import Any, Self
 from distributed.core import Status
 from distributed.deploy import Cluster
 
+from beampipe.clusters.leaving import forget
+
 
 class OpenedCluster(Cluster):
     """A cluster whose `_start` and `_close` do all there is to do.
@@ -49,4 +51,5 @@ class OpenedCluster(Cluster):
         closing = super().close(timeout)
         if not self.asynchronous:
             self._loop_runner.stop()
+            forget(self)  # in the thread that signals belong to
         return closing
