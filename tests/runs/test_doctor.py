@@ -159,7 +159,7 @@ class Client:
     def run(self, function, *_):
         if self.error is not None and function is doctor._unpack:
             raise self.error
-        return {"tcp://a": {"time": time.time()} | self.facts}
+        return {"tcp://a": {"time": time.time() + self.facts.get("ahead_s", 0)} | self.facts}
 
 
 @pytest.fixture
@@ -201,8 +201,8 @@ def test_versions_without_an_answer_are_not_checked(monkeypatch):
         ({"memory_bytes": None}, "memory", "ok", "no limit"),
         ({"cores": 0}, "cores", "warning", "0 cores, and 1 were asked"),
         ({"scratch_bytes": 10**8}, "scratch", "warning", "0.1 GB are free in /scratch"),
-        ({"time": time.time() - 3600}, "clock", "warning", "-3"),
-        ({"time": time.time() + 7200}, "clock", "warning", "+7"),
+        ({"ahead_s": -3600}, "clock", "warning", "-3"),
+        ({"ahead_s": 7200}, "clock", "warning", "+7"),
         ({"time": 1000.0, "ends_at": 1600.0}, "walltime", "ok", "10 minutes left"),
     ],
     ids=str,
