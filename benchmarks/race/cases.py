@@ -68,7 +68,7 @@ class Case:
         if quick:
             return (1, 2)
         if self.data.extra_branches:
-            return (1, SLOW_WIDE_FILES) if slow else (WIDE_FILES // 4, WIDE_FILES)
+            return (1, SLOW_WIDE_FILES) if slow else (SLOW_WIDE_FILES, WIDE_FILES)
         large = FILES[self.query]
         if self.data.compression == "lzma":
             large //= 4
