@@ -59,7 +59,9 @@ demo: $(VENV)/.stamp-run ## Make data, run a dimuon analysis on it, prove and pl
 
 .PHONY: test
 test: lint ## Check everything: lint, then all tests
-	$(BIN)/python -m pytest -n 2 --dist worksteal
+	$(BIN)/python -m pytest -n 2 --dist worksteal --ignore tests/farms
+	@# What is told to real batch systems mostly waits for them.
+	$(BIN)/python -m pytest -n 3 --dist worksteal tests/farms
 
 .PHONY: chaos
 chaos: $(VENV)/.stamp-test ## Kill, stop, cut off and damage everything, a hundred times (half an hour, root)
