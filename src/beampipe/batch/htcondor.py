@@ -22,6 +22,7 @@ from beampipe.batch.model import (
     JobLogs,
     JobState,
     JobStatus,
+    log_files,
     pick,
 )
 from beampipe.batch.scripts import write_script
@@ -104,8 +105,7 @@ class HTCondor:
 
     def logs(self, job: JobDescription, job_id: str) -> JobLogs:
         """Two files per job, written while it runs."""
-        stem = f"{job.tag}-{job_id}"
-        return JobLogs(job.log_folder / f"{stem}.out", job.log_folder / f"{stem}.err")
+        return log_files(job, job_id)
 
     def status(self, *, user: str, tag: str = "") -> Command:
         """Ask the queue for all jobs that carry the tag."""

@@ -23,6 +23,7 @@ from beampipe.batch.model import (
     JobLogs,
     JobState,
     JobStatus,
+    log_files,
     pick,
 )
 from beampipe.batch.scripts import redirect_output, write_script
@@ -31,7 +32,9 @@ from beampipe.batch.spelling import (
     check_count,
     in_turns,
     misread,
+    name_cause,
     spell_duration,
+    split_status,
     whole_mib,
 )
 
@@ -123,8 +126,7 @@ class Moab:
 
     def logs(self, job: JobDescription, job_id: str) -> JobLogs:
         """Two files per job, written while it runs."""
-        stem = f"{job.tag}-{job_id}"
-        return JobLogs(job.log_folder / f"{stem}.out", job.log_folder / f"{stem}.err")
+        return log_files(job, job_id)
 
     def status(self, *, user: str, tag: str = "") -> Command:
         """Ask for the user's jobs: it does not choose by name."""
@@ -208,22 +210,15 @@ def _read_end(job_id: str, job: ET.Element) -> JobEnd:
     status = int(found[0]) if found else None
     limit = _number(job, "ReqAWDuration")
     on = f" on {job.get('MasterHost')}" if job.get("MasterHost") else ""
-    cause: Cause = "unknown" if status is None else _read_status(status)
+    cause: Cause = "unknown" if status is None else _CAUSES.get(status) or name_cause(status)
     if "CNCLD" in text or status == _STOPPED:
         over = limit and _number(job, "AWDuration") >= limit
         cause = "walltime" if over else "cancelled"
-    signal = None
-    if status is not None and status > 128:
-        signal = status - 256 if status > 256 else status - 128
+    exit_code, signal = (None, None) if status is None else split_status(status)
     return JobEnd(
         job_id=job_id,
         cause=cause,
-        exit_code=status if status is not None and 0 <= status <= 128 else None,
+        exit_code=exit_code,
         signal=signal,
         words=f"{job.get('State')}, completion code {text or 'unknown'}{on}",
     )
-
-
-def _read_status(status: int) -> Cause:
-    by_itself: Cause = "signal" if status > 128 else "exit" if status else "finished"
-    return _CAUSES.get(status, "node" if status < 0 else by_itself)

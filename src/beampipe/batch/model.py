@@ -212,6 +212,12 @@ class JobLogs(NamedTuple):
     err: Path
 
 
+def log_files(job: JobDescription, job_id: str) -> JobLogs:
+    """Two files in the job's log folder, named by tag and job."""
+    stem = f"{job.tag}-{job_id}"
+    return JobLogs(job.log_folder / f"{stem}.out", job.log_folder / f"{stem}.err")
+
+
 class Dialect(Protocol):
     """One batch system's language.
 

@@ -19,6 +19,7 @@ from beampipe.batch.model import (
     JobLogs,
     JobState,
     JobStatus,
+    log_files,
     pick,
 )
 from beampipe.batch.scripts import redirect_output, write_script
@@ -113,8 +114,7 @@ class OAR:
 
     def logs(self, job: JobDescription, job_id: str) -> JobLogs:
         """Two files per job, written while it runs."""
-        stem = f"{job.tag}-{job_id}"
-        return JobLogs(job.log_folder / f"{stem}.out", job.log_folder / f"{stem}.err")
+        return log_files(job, job_id)
 
     def status(self, *, user: str, tag: str = "") -> Command:
         """Ask for the user's jobs that are not over."""

@@ -10,7 +10,7 @@ from types import MappingProxyType
 from typing import Final
 
 from beampipe.batch.model import Cause, JobEnd, JobState, JobStatus
-from beampipe.batch.spelling import misread, read_duration
+from beampipe.batch.spelling import misread, name_cause, read_duration, split_status
 
 # Fixed lines of shell, to which jobs, or user and name, are arguments. That one of several jobs is
 # over (exit code 35) or not known any more (153) says nothing against what is told of the others.
@@ -139,11 +139,11 @@ def read_end(job_id: str, fields: Mapping[str, str], causes: Mapping[int, Cause]
         # It never ran: somebody deleted it.
         return JobEnd(job_id=job_id, cause="cancelled", words=words)
     status = int(text)
-    signal = status - 256 if status > 256 else status - 128 if status > 128 else None
+    exit_code, signal = split_status(status)
     return JobEnd(
         job_id=job_id,
         cause=causes.get(status) or _guess_cause(status, fields),
-        exit_code=status if 0 <= status <= 128 else None,
+        exit_code=exit_code,
         signal=signal,
         words=f"exit status {status}; {words}" if words else f"exit status {status}",
     )
@@ -155,6 +155,4 @@ def _guess_cause(status: int, fields: Mapping[str, str]) -> Cause:
         limit = read_duration(fields.get("Resource_List.walltime", ""))
         over = used is not None and limit is not None and used >= limit - _CLOSE_S
         return "walltime" if over else "cancelled"
-    if status < 0:
-        return "node"
-    return "signal" if status > 128 else "exit" if status else "finished"
+    return name_cause(status)

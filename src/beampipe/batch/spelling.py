@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 from typing import Final
 
-from beampipe.batch.model import JobDescription
+from beampipe.batch.model import Cause, JobDescription
 from beampipe.errors import BatchJobError, BatchOutputError, BatchRefusedError
 
 _DURATION: Final = re.compile(r"(?:(?:(\d+)-)?(\d+):)?(\d+):(\d+)")
@@ -42,6 +42,29 @@ def read_duration(text: str) -> int | None:
         return None
     days, hours, minutes, seconds = (int(part or 0) for part in found.groups())
     return ((days * 24 + hours) * 60 + minutes) * 60 + seconds
+
+
+def split_status(status: int) -> tuple[int | None, int | None]:
+    """Split the exit status of a shell, or of Torque's kin, into exit code and signal.
+
+    >>> split_status(3), split_status(137), split_status(271), split_status(-11)
+    ((3, None), (None, 9), (None, 15), (None, None))
+    """
+    if status > 128:
+        return None, status - 256 if status > 256 else status - 128
+    return (status if status >= 0 else None), None
+
+
+def name_cause(status: int) -> Cause:
+    """What an exit status says by itself; below zero it is a word of the node's.
+
+    >>> name_cause(0), name_cause(3), name_cause(137), name_cause(-4)
+    ('finished', 'exit', 'signal', 'node')
+    """
+    if status < 0:
+        return "node"
+    _, signal = split_status(status)
+    return "signal" if signal else "exit" if status else "finished"
 
 
 def in_turns(job_ids: tuple[str, ...], at_once: int = _AT_ONCE) -> Iterator[tuple[str, ...]]:

@@ -21,6 +21,7 @@ from beampipe.batch.model import (
     JobEnd,
     JobLogs,
     JobStatus,
+    log_files,
     pick,
 )
 from beampipe.batch.qstat import (
@@ -106,8 +107,7 @@ class Torque:
 
     def logs(self, job: JobDescription, job_id: str) -> JobLogs:
         """Two files per job, written while it runs."""
-        stem = f"{job.tag}-{job_id}"
-        return JobLogs(job.log_folder / f"{stem}.out", job.log_folder / f"{stem}.err")
+        return log_files(job, job_id)
 
     def status(self, *, user: str, tag: str = "") -> Command:
         """Choose the user's jobs, and ask for all that is known of them.

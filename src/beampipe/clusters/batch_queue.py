@@ -201,10 +201,13 @@ class BatchQueue:
     def tail(self, job_id: str) -> str:
         """The end of what a job wrote."""
         logs = self.dialect.logs(self.job, job_id)
-        for path in dict.fromkeys((logs.err, logs.out)):
-            with contextlib.suppress(OSError), path.open("rb") as file:
-                file.seek(max(0, path.stat().st_size - _TAIL_BYTES))
-                text = file.read().decode(errors="replace").strip()
-                if text:
-                    return "\n".join(text.splitlines()[-_TAIL_LINES:])
-        return ""
+        return next(filter(None, map(read_tail, dict.fromkeys((logs.err, logs.out)))), "")
+
+
+def read_tail(path: Path) -> str:
+    """The last lines of a log; empty where there are none, or no log."""
+    with contextlib.suppress(OSError), path.open("rb") as file:
+        file.seek(max(0, path.stat().st_size - _TAIL_BYTES))
+        text = file.read().decode(errors="replace").strip()
+        return "\n".join(text.splitlines()[-_TAIL_LINES:])
+    return ""

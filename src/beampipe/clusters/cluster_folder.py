@@ -65,9 +65,7 @@ class ClusterFolder:
 
     def write_keys(self, security: Security) -> None:
         """Write what workers need to be let in."""
-        tls = security.get_tls_config_for_role("worker")
-        write_private(self.certificate, str(tls["ca_file"]))
-        write_private(self.key, str(tls["key"]))
+        write_keys(self.path, security)
 
     def remove_keys(self) -> None:
         """Delete them: the cluster is no more."""
@@ -77,6 +75,13 @@ class ClusterFolder:
     def remove(self) -> None:
         """Delete everything."""
         shutil.rmtree(self.path, ignore_errors=True)
+
+
+def write_keys(folder: Path, security: Security) -> None:
+    """Write certificate and key, for nobody but their owner."""
+    tls = security.get_tls_config_for_role("worker")
+    write_private(folder / CERTIFICATE, str(tls["ca_file"]))
+    write_private(folder / KEY, str(tls["key"]))
 
 
 def make_tag(name: str) -> str:
@@ -95,6 +100,27 @@ def find_state(what: str) -> Path:
     """Where the user's state of one kind is kept."""
     state = Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state")
     return state / "beampipe" / what
+
+
+def make_state_folder(path: Path, of: str) -> None:
+    """Make a folder of the user's state.
+
+    Raises
+    ------
+    ClusterStartError
+        ``cluster-start``
+    """
+    try:
+        make_private_folder(path)
+    except OSError as error:
+        raise state_error(f"The folder of {of}, '{path}', cannot be made.", error) from error
+
+
+def state_error(message: str, error: OSError) -> ClusterStartError:
+    """The error about state that cannot be written down."""
+    return ClusterStartError(
+        message, why=str(error), fix="set XDG_STATE_HOME to a folder that you can write to"
+    )
 
 
 def read_keys(folder: Path) -> Security:

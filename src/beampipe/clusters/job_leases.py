@@ -12,8 +12,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from beampipe.clusters.cluster_folder import find_state
-from beampipe.errors import ClusterStartError
+from beampipe.clusters.cluster_folder import find_state, state_error
 from beampipe.private_files import make_private_folder, write_private
 from beampipe.process_identity import is_alive, is_known_here, who_am_i
 
@@ -60,11 +59,7 @@ class JobLease:
             make_private_folder(path.parent)
             write_private(path, json.dumps(asdict(self)))
         except OSError as error:
-            raise ClusterStartError(
-                f"The cluster cannot be noted in '{path}'.",
-                why=str(error),
-                fix="set XDG_STATE_HOME to a folder that you can write to",
-            ) from error
+            raise state_error(f"The cluster cannot be noted in '{path}'.", error) from error
 
     def beat(self) -> None:
         """Say to other hosts that it lives."""
@@ -80,13 +75,26 @@ class JobLease:
     @property
     def is_alive(self) -> bool:
         """Whether its process lives, as far as can be told from here."""
-        if is_known_here(self.owner):
-            return is_alive(self.owner)
-        try:
-            heard_at = _path(self.tag).stat().st_mtime
-        except OSError:
-            return False
-        return abs(time.time() - heard_at) < SILENT_S
+        return seems_alive(self.owner, _path(self.tag))
+
+
+def seems_alive(owner: Mapping[str, Any], note: Path) -> bool:
+    """Whether a process lives, as far as can be told from here.
+
+    Parameters
+    ----------
+    owner : mapping
+        The process, see `beampipe.process_identity`.
+    note : Path
+        A file that it touches now and then, for other hosts.
+    """
+    if is_known_here(owner):
+        return is_alive(owner)
+    try:
+        heard_at = note.stat().st_mtime
+    except OSError:
+        return False
+    return abs(time.time() - heard_at) < SILENT_S
 
 
 def read_leases() -> dict[str, JobLease]:

@@ -10,21 +10,20 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import replace
-from pathlib import Path
 from typing import Final
 
 import psutil
 
 from beampipe.batch.model import JobDescription
-from beampipe.clusters.batch_queue import BatchQueue
-from beampipe.clusters.cluster_folder import make_tag
+from beampipe.clusters.batch_queue import BatchQueue, read_tail
+from beampipe.clusters.cluster_folder import make_tag, state_error
 from beampipe.clusters.controller import AS_JOB
 from beampipe.clusters.detach import start_detached
 from beampipe.clusters.job_wait import wait_for_job
 from beampipe.clusters.keepers import find_keeper, find_standing
 from beampipe.clusters.named import NamedCluster, Standing, Wish, find_named, list_named, new_named
 from beampipe.clusters.site import Site
-from beampipe.clusters.worker_job import find_dialect, python_of
+from beampipe.clusters.worker_job import describe_place, find_dialect, python_of
 from beampipe.errors import (
     ClusterExistsError,
     ClusterStartError,
@@ -33,7 +32,6 @@ from beampipe.errors import (
 
 _LOOK_S = 0.1
 _START_S = 120.0
-_TAIL_LINES = 12
 _CONTROLLER: Final = "beampipe.clusters.controller"
 _CONTROLLER_MEMORY = 2 * 2**30
 
@@ -67,16 +65,14 @@ def launch(
         It cannot be started, and why.
     """
     record = _prepare(name, site, wish)
-    own = replace(record, state=Standing.STARTING, words="", owner={}, controller_job="")
-    own = replace(own, server_name="")
+    own = replace(
+        record, state=Standing.STARTING, words="", owner={}, controller_job="", server_name=""
+    )
     try:
         own.write()
     except OSError as error:
-        raise ClusterStartError(
-            f"Cluster '{name}' cannot be noted in '{own.folder}'.",
-            why=str(error),
-            fix="set XDG_STATE_HOME to a folder that you can write to",
-        ) from error
+        message = f"Cluster '{name}' cannot be noted in '{own.folder}'."
+        raise state_error(message, error) from error
     try:
         keeper = find_keeper(own)
         if keeper is not None:
@@ -159,20 +155,12 @@ def _reread(record: NamedCluster) -> NamedCluster:
 
 def _not_started(record: NamedCluster, why: str = "") -> ClusterStartError:
     found = _reread(record)
-    log = _tail(record.log)
+    log = read_tail(record.log)
     return ClusterStartError(
         f"Cluster '{record.name}' did not start.",
         why=why or found.words or log or "its process ended without a word",
         fix=f"see `beampipe cluster preview --on {record.site}`",
     )
-
-
-def _tail(path: Path) -> str:
-    try:
-        lines = path.read_text(encoding="utf-8", errors="replace").strip().splitlines()
-    except OSError:
-        return ""
-    return "\n".join(lines[-_TAIL_LINES:])
 
 
 # -- as a job -----------------------------------------------------------------------------------
@@ -198,13 +186,12 @@ def controller_queue(record: NamedCluster, site: Site) -> BatchQueue:
         tag=make_tag(f"{record.name}-scheduler"),
         command=(*python_of(site), "-P", "-m", _CONTROLLER, record.name, AS_JOB),
         log_folder=record.folder,
-        memory_bytes=_CONTROLLER_MEMORY,
-        walltime_s=None if site.walltime is None else round(site.walltime),
-        queue=site.queue,
-        account=site.account,
-        directives=site.directives,
-        environment={**site.variables, **_state_variable()},
-        prologue=site.prologue,
+        **describe_place(site)
+        | {
+            "cores": 1,
+            "memory_bytes": _CONTROLLER_MEMORY,
+            "environment": {**site.variables, **_state_variable()},
+        },
     )
     return BatchQueue(find_dialect(site), job, record.folder / "controller.sh")
 

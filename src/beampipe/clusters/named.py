@@ -15,18 +15,16 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any, Final
 
-from beampipe.clusters.cluster_folder import CERTIFICATE, KEY, find_state
-from beampipe.clusters.job_leases import SILENT_S
+from beampipe.clusters.cluster_folder import CERTIFICATE, KEY, find_state, make_state_folder
+from beampipe.clusters.job_leases import SILENT_S, seems_alive
 from beampipe.clusters.site import Site, describe_value
 from beampipe.clusters.site_files import site_values
 from beampipe.errors import (
     ClusterAmbiguousError,
     ClusterNameError,
-    ClusterStartError,
     ClusterUnknownError,
 )
-from beampipe.private_files import make_private_folder, write_private
-from beampipe.process_identity import is_alive, is_known_here
+from beampipe.private_files import write_private
 
 _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,39}")
 _RECORD, LOG, LOCK = "cluster.json", "controller.log", "lock"
@@ -150,16 +148,8 @@ class NamedCluster:
         if not self.owner:  # whoever started it may have been killed before the controller began
             is_new = abs(time.time() - self.began_at) < SILENT_S
             return Standing.STARTING if is_new else Standing.GONE
-        lives = is_alive(self.owner) if is_known_here(self.owner) else self._was_heard()
+        lives = seems_alive(self.owner, self.folder / _RECORD)
         return Standing(self.state) if lives else Standing.GONE
-
-    def _was_heard(self) -> bool:
-        """Whether a controller on another host gave a sign lately."""
-        try:
-            heard_at = (self.folder / _RECORD).stat().st_mtime
-        except OSError:
-            return False
-        return abs(time.time() - heard_at) < SILENT_S
 
     def beat(self) -> None:
         """Say to other hosts that its controller lives."""
@@ -204,13 +194,7 @@ def new_named(name: str, site: Site, wish: Wish, *, began_at: float) -> NamedClu
     ClusterStartError
         ``cluster-start``: its folder cannot be made.
     """
-    if not _NAME.fullmatch(name):
-        raise ClusterNameError(
-            f"{name!r} cannot name a cluster.",
-            why="a name has up to 40 letters, digits, '.', '_' or '-', and begins with one of the "
-            "first two",
-            fix="choose a name like 'top-quark'",
-        )
+    check_name(name, "a cluster")
     cluster = NamedCluster(
         name=name,
         site=site.name,
@@ -219,15 +203,25 @@ def new_named(name: str, site: Site, wish: Wish, *, began_at: float) -> NamedClu
         began_at=began_at,
         provider=site.provider,
     )
-    try:
-        make_private_folder(cluster.folder)
-    except OSError as error:
-        raise ClusterStartError(
-            f"The folder of cluster '{name}', '{cluster.folder}', cannot be made.",
-            why=str(error),
-            fix="set XDG_STATE_HOME to a folder that you can write to",
-        ) from error
+    make_state_folder(cluster.folder, f"cluster '{name}'")
     return cluster
+
+
+def check_name(name: str, of: str) -> None:
+    """Refuse what cannot name a cluster or a notebook.
+
+    Raises
+    ------
+    ClusterNameError
+        ``cluster-name``
+    """
+    if not _NAME.fullmatch(name):
+        raise ClusterNameError(
+            f"{name!r} cannot name {of}.",
+            why="a name has up to 40 letters, digits, '.', '_' or '-', and begins with one of the "
+            "first two",
+            fix="choose a name like 'top-quark'",
+        )
 
 
 def list_named() -> list[NamedCluster]:

@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import json
 import os
-import re
 import secrets
 import shutil
 import signal
@@ -19,28 +18,32 @@ from pathlib import Path
 from typing import Any, Final
 
 from beampipe.batch.model import JobDescription, JobState
-from beampipe.clusters.batch_queue import BatchQueue, end_jobs
-from beampipe.clusters.cluster_folder import find_state, make_tag
+from beampipe.clusters.batch_queue import BatchQueue, end_jobs, read_tail
+from beampipe.clusters.cluster_folder import (
+    find_state,
+    make_state_folder,
+    make_tag,
+    state_error,
+    write_keys,
+)
 from beampipe.clusters.detach import start_detached
 from beampipe.clusters.job_wait import OVER, wait_for_job
-from beampipe.clusters.notebook_start import CERTIFICATE, HOST, KEY, TOKEN, read_server
+from beampipe.clusters.named import check_name
+from beampipe.clusters.notebook_start import HOST, TOKEN, read_server
 from beampipe.clusters.site import Site
-from beampipe.clusters.worker_job import find_dialect, python_of
+from beampipe.clusters.worker_job import describe_place, find_dialect, python_of
 from beampipe.errors import (
     BatchError,
     ClusterExistsError,
-    ClusterNameError,
     ClusterStartError,
     ClusterUnknownError,
 )
-from beampipe.private_files import make_private_folder, write_private
+from beampipe.private_files import write_private
 from beampipe.process_identity import identify, is_alive, is_known_here
 
-_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,39}")
 _RECORD, _LOG, _SCRIPT = "notebook.json", "notebook.log", "notebook.sh"
 _START: Final = "beampipe.clusters.notebook_start"
 _START_S, _LOOK_S = 120.0, 0.1
-_TAIL_LINES = 12
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -122,12 +125,7 @@ def open_notebook(
     ClusterNameError, ClusterExistsError, ClusterStartError, BatchError
         It cannot be started, and why.
     """
-    if not _NAME.fullmatch(name):
-        raise ClusterNameError(
-            f"{name!r} cannot name a notebook.",
-            why="a name has up to 40 letters, digits, '.', '_' or '-'",
-            fix="choose a name like 'analysis'",
-        )
+    check_name(name, "a notebook")
     if any(known.name == name for known in list_notebooks()):
         raise ClusterExistsError(
             f"A notebook '{name}' is there already.",
@@ -228,18 +226,12 @@ def _lay_out(book: Notebook) -> None:
     """Make the folder with all that the server needs, before anything of it runs."""
     from distributed.security import Security
 
+    make_state_folder(book.folder, f"notebook '{book.name}'")
     try:
-        make_private_folder(book.folder)
         write_private(book.folder / TOKEN, secrets.token_urlsafe(32))
-        tls = Security.temporary().get_tls_config_for_role("scheduler")
-        write_private(book.folder / CERTIFICATE, str(tls["ca_file"]))
-        write_private(book.folder / KEY, str(tls["key"]))
+        write_keys(book.folder, Security.temporary())
     except OSError as error:
-        raise ClusterStartError(
-            f"The folder of notebook '{book.name}', '{book.folder}', cannot be made.",
-            why=str(error),
-            fix="set XDG_STATE_HOME to a folder that you can write to",
-        ) from error
+        raise state_error(f"Nothing can be written into '{book.folder}'.", error) from error
 
 
 def _open_here(book: Notebook, work: Path, say: Callable[[str], None]) -> Notebook:
@@ -253,7 +245,7 @@ def _open_here(book: Notebook, work: Path, say: Callable[[str], None]) -> Notebo
         if read_server(book.folder):
             return book
         if not is_alive(book.owner):
-            raise _not_started(book, _tail(book.folder / _LOG))
+            raise _not_started(book, read_tail(book.folder / _LOG))
         time.sleep(_LOOK_S)
     os.kill(pid, signal.SIGTERM)
     raise _not_started(book, f"it was not ready within {_START_S:.0f} s")
@@ -291,14 +283,7 @@ def _queue_of(book: Notebook, site: Site | None = None, work: Path | None = None
         tag=book.tag,
         command=(*python_of(site), "-P", "-m", _START, str(book.folder), str(work or Path())),
         log_folder=book.folder,
-        cores=site.cores,
-        memory_bytes=site.memory,
-        walltime_s=None if site.walltime is None else round(site.walltime),
-        queue=site.queue,
-        account=site.account,
-        directives=site.directives,
-        environment=dict(site.variables),
-        prologue=site.prologue,
+        **describe_place(site),
     )
     return BatchQueue(DIALECTS[book.system], job, book.folder / _SCRIPT)
 
@@ -312,10 +297,3 @@ def _not_started(book: Notebook, why: str) -> ClusterStartError:
         if missing
         else "see the lines above; `beampipe doctor` looks at the site",
     )
-
-
-def _tail(path: Path) -> str:
-    with contextlib.suppress(OSError):
-        lines = path.read_text(encoding="utf-8", errors="replace").strip().splitlines()
-        return "\n".join(lines[-_TAIL_LINES:])
-    return ""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from beampipe.batch.model import Dialect, JobDescription
 from beampipe.batch.registry import DIALECTS
@@ -62,18 +63,25 @@ def describe_job(
         tag=tag,
         command=_command(site, folder, scheduler),
         log_folder=folder.logs,
-        cores=site.cores,
-        memory_bytes=site.memory,
-        walltime_s=None if site.walltime is None else round(site.walltime),
-        queue=site.queue,
-        account=site.account,
-        directives=site.directives,
-        environment=dict(site.variables),
         files=(folder.certificate, folder.key) if sends_keys else (),
-        prologue=site.prologue,
         count=count,
         signal_ahead_s=_signal_ahead(site),
+        **describe_place(site),
     )
+
+
+def describe_place(site: Site) -> dict[str, Any]:
+    """What a site says of each of its jobs, whatever that runs; for a `JobDescription`."""
+    return {
+        "cores": site.cores,
+        "memory_bytes": site.memory,
+        "walltime_s": None if site.walltime is None else round(site.walltime),
+        "queue": site.queue,
+        "account": site.account,
+        "directives": site.directives,
+        "environment": dict(site.variables),
+        "prologue": site.prologue,
+    }
 
 
 def _signal_ahead(site: Site) -> int | None:
