@@ -38,7 +38,7 @@ class Pool:  # (what its methods are for says `beampipe.execution.pool.Pool`)
         self.most, self.own_s = 0, 0.0
         self.numbers, self.rng = count(), random.Random(1)
 
-    def submit(self, bundle):
+    def submit(self, bundle, *, apart=False):  # noqa: ARG002
         key = f"b{bundle.number}"
         self.bundles[key] = bundle
         self.most = max(self.most, len(self.bundles))

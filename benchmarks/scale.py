@@ -33,6 +33,7 @@ import psutil
 import stub_workers
 from rig import Looking, make_ledger
 
+from beampipe.clusters.descriptors import make_room
 from beampipe.datasets.model import DatasetPlan, FileEntry, FilePlan, Plan
 from beampipe.execution.accounting import account, tally_manifests
 from beampipe.execution.assembly import assemble_driver
@@ -55,7 +56,9 @@ def serve_scheduler(pipe, settings, profile_path):
     from distributed import Scheduler
 
     async def run():
-        async with Scheduler(host="127.0.0.1", port=0, dashboard=False) as scheduler:
+        scheduler = Scheduler(host="127.0.0.1", port=0, dashboard=False)
+        make_room(scheduler)
+        async with scheduler:
             pipe.send(scheduler.address)
             while True:
                 if await stub_workers.receive(pipe) == "end":

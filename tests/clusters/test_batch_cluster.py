@@ -165,6 +165,16 @@ def test_a_wish_must_be_clear(fake_slurm):
     assert alive(fake_slurm) == []
 
 
+def test_more_workers_than_connections_is_said(monkeypatch):
+    monkeypatch.setattr("beampipe.clusters.batch_cluster.count_served", lambda: 1)
+    with cluster("slurm", n_workers=0, **QUICK) as workers:
+        workers.scale(1)
+        assert "ulimit" not in str(workers.get_logs(workers=False))
+        workers.scale(2)
+        assert "2 workers are asked for" in str(workers.get_logs(workers=False))
+        workers.scale(0)
+
+
 def test_a_scheduler_that_is_closed_for_a_failure_is_not_what_is_told(fake_slurm, monkeypatch):
     failure = JobsFailError("No worker works.", why="no such module")
 

@@ -92,6 +92,14 @@ def test_without_crumbs_halves_are_tried_until_one_chunk_is_left(scene):
     assert drain(casualties.dispatcher) == [([0, 1], True), ([2, 3], True)]
 
 
+def test_of_two_suspects_on_one_worker_nobody_knows_who_it_was(scene):
+    casualties, chunks, _ = scene
+    send(casualties, chunks[:2], number=1, is_quiet=True, is_suspect=True)
+    send(casualties, chunks[2:], number=2, is_quiet=True, is_suspect=True)
+    kill(casualties, 1, 2)
+    assert drain(casualties.dispatcher) == [([0, 1], True), ([2, 3], True)]
+
+
 def test_who_was_told_to_go_takes_nobody_down(scene):
     casualties, chunks, _ = scene
     send(casualties, chunks)

@@ -1,7 +1,6 @@
 """The pool on real Dask workers: what it promises the driver."""
 
 import asyncio
-import math
 import pickle
 import time
 from dataclasses import replace
@@ -211,6 +210,15 @@ def sleep_half_a_second(events):
     return {"n": 1}
 
 
+def test_bundles_that_are_to_be_apart_run_on_workers_of_their_own(client, plan, pool_for):
+    pool = pool_for(client, sleep_half_a_second)
+    assert pool.n_workers() == 2
+    pool.submit(bundles_of(plan, 4)[0], apart=True)
+    pool.submit(bundles_of(plan, 4)[1], apart=True)
+    summaries = [event.summary for event in wait_for(pool, 2)]
+    assert len({summary.worker for summary in summaries}) == 2
+
+
 def waits_for_the_other(events):
     mine = int(events.metadata["entrystart"] > 0)
     Event(f"beampipe-met-{mine}").set()
@@ -234,18 +242,6 @@ def test_bundles_that_nobody_waits_for_end_after_their_chunk(client, plan, pool_
     pool.submit(Bundle(100, "data", bundles_of(plan, 1)[0].chunks, 30.0))
     assert len(wait_for(pool, 1)) == 1
     assert time.monotonic() - begin < 2.5
-
-
-def test_a_chunk_goes_to_another_host_or_at_least_to_another_worker(client, pool_for):
-    pool = pool_for(client, count_events)
-    pool._counted_at = math.inf
-    here, beside, there = "tcp://10.0.0.1:1", "tcp://10.0.0.1:2", "tcp://10.0.0.2:1"
-    pool._threads = dict.fromkeys((here, beside, there), 1)
-    assert pool._place(frozenset({here}))["workers"] == [there]
-    pool._threads = dict.fromkeys((here, beside), 1)
-    assert pool._place(frozenset({here, "node1"}))["workers"] == [beside]
-    assert pool._place(frozenset({here, beside})) == {}
-    assert pool._place(frozenset({"door.org:1094"})) == {}
 
 
 def test_a_frozen_worker_does_not_keep_the_news_of_others_back(client, plan, pool_for, monkeypatch):

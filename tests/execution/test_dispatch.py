@@ -310,6 +310,14 @@ def test_the_quickest_chunks_come_back_first_and_are_not_believed_at_once():
     assert tail_of(ends) <= 5.0
 
 
+def test_a_whole_block_of_suspects_stays_whole():
+    plan = make_plan([[8]])
+    dispatcher = Dispatcher(plan.chunks(), plan.n_chunks, is_whole=True)
+    chunks = dispatcher.next_bundle(1).chunks
+    dispatcher.suspect(chunks)
+    assert dispatcher.next_suspect(100).chunks == chunks
+
+
 def test_suspects_wait_where_they_are_not_wanted():
     dispatcher = make_dispatcher([[4]])
     first = dispatcher.next_bundle(1)

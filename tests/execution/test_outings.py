@@ -85,11 +85,17 @@ def test_one_twin_is_enough(make_outing):
 
 def test_who_is_to_run_alone_is_known(make_outing):
     out = Outings()
-    assert not out.is_quiet
-    out.add("a", make_outing(is_quiet=True))
-    assert out.is_quiet
-    assert out.clear() == ["a"]
-    assert not out.is_quiet
+    assert out.n_quiet == 0
+    for key in "abcd":
+        out.add(key, make_outing(is_quiet=True))
+    out.add("twin of d", make_outing(twin="d"))
+    assert out.n_quiet == 4
+    out.take("a")
+    assert out.lose("b") is not None
+    out.take("twin of d")
+    assert out.n_quiet == len(out) == 1
+    assert out.clear() == ["c"]
+    assert out.n_quiet == 0
 
 
 def test_only_what_was_asked_for_is_an_answer(make_outing):

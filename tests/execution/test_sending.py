@@ -19,9 +19,11 @@ FILE = FilePlan(FileEntry("d", ("/a",), "Events", "uuid", 10_000), 10_000, 10_00
 class Pool:
     threads: int = 2
     sent: list = field(default_factory=list)
+    apart: list = field(default_factory=list)
 
-    def submit(self, bundle):
+    def submit(self, bundle, *, apart=False):
         self.sent.append(bundle)
+        self.apart.append(apart)
         return f"b{bundle.number}"
 
     def n_threads(self):
@@ -92,6 +94,37 @@ def test_nothing_goes_out_beside_a_bundle_that_is_to_be_alone(sender):
     sender.send(sender.dispatcher.next_bundle(1), is_quiet=True)
     sender.top_up()
     assert len(sender.pool.sent) == 1
+
+
+def test_suspects_are_spread_over_the_workers_each_apart(sender):
+    sender.pool.threads = 4
+    suspects = [Chunk(FILE, k) for k in range(6)]
+    sender.top_up(1)
+    sender.dispatcher.suspect(suspects)
+    sender.send_suspects(10)
+    assert not any(sender.pool.apart)  # while another one is out
+    sender.out.take("b1")
+    sender.send_suspects(10)
+    sent = sender.pool.sent[1:]
+    assert sender.pool.apart[1:] == [True] * len(sent)
+    assert [len(bundle.chunks) for bundle in sent] == [2, 2, 1, 1]
+    assert [chunk for bundle in sent for chunk in bundle.chunks] == suspects
+    sender.top_up()
+    assert len(sender.out) == 4
+
+
+def test_as_many_suspects_go_out_as_there_are_workers_for(sender):
+    for number in range(5):
+        sender.dispatcher.suspect([Chunk(FILE, number)])
+    sender.send_suspects(10)
+    assert len(sender.out) == sender.out.n_quiet == 2
+    sender.out.take("b1")
+    sender.send_suspects(10)
+    assert len(sender.pool.sent) == 3
+    sender.out.clear()
+    sender.pool.threads = 0  # they are on their way
+    sender.send_suspects(0)
+    assert len(sender.out) == 1
 
 
 def test_a_late_bundle_goes_to_another_worker_when_nothing_else_is_left(sender):

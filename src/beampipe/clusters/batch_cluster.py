@@ -19,6 +19,7 @@ from beampipe.batch.model import JobDescription, preview
 from beampipe.clusters.batch_queue import BatchQueue, end_jobs
 from beampipe.clusters.cluster_folder import find_folder, make_tag
 from beampipe.clusters.demand import Demand
+from beampipe.clusters.descriptors import count_served
 from beampipe.clusters.fleet import Job, Phase
 from beampipe.clusters.fleet_keeper import FleetKeeper
 from beampipe.clusters.job_leases import JobLease
@@ -184,6 +185,11 @@ class BatchCluster(OpenedCluster):
         count = jobs if jobs is not None else self._jobs_for(n or 0)
         if count < 0:
             raise ValueError(f"there cannot be {count} jobs")
+        if (workers := count * self.site.processes_per_job) > (served := count_served()):
+            self._note(
+                f"{workers:,} workers are asked for, and this process may open connections for "
+                f"{served:,}: see `ulimit -Hn`"
+            )
         self._tell(lambda keeper: keeper.ask(count))
 
     def adapt(  # type: ignore[override]

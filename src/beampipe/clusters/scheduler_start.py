@@ -10,6 +10,7 @@ import dask
 from distributed import Scheduler
 from distributed.security import Security
 
+from beampipe.clusters.descriptors import make_room
 from beampipe.clusters.site import Ports, Site
 from beampipe.errors import ClusterStartError
 
@@ -63,13 +64,15 @@ async def start_scheduler(site: Site, security: Security | None, *, first: str =
 
 def _make_scheduler(site: Site, port: int, security: Security | None) -> Scheduler:
     with dask.config.set(_SETTINGS):
-        return Scheduler(
+        scheduler = Scheduler(
             port=port,
             protocol="tls://" if security else "tcp://",
             interface=site.interface or None,
             security=security,
             dashboard_address=f":{_free_port(site.dashboard_ports)}",
         )
+    make_room(scheduler)
+    return scheduler
 
 
 def find_contact(site: Site, scheduler: Any) -> str:

@@ -89,7 +89,8 @@ class Casualties:
             number = outing.bundle.number
             named = [key for key in outing.chunks if (number, key) in begun]
             if report.begun is None:
-                self.suspect(outing, report.worker, report.seen)
+                was_alone = outing.is_quiet and len(death.outings) == 1
+                self.suspect(outing, report.worker, report.seen, was_alone=was_alone)
             elif named:  # a bundle is at one chunk at a time
                 seen = {**report.seen, "columns": list(begun[number, named[0]].columns)}
                 self._blame(outing, named[0], report.worker, seen)
@@ -125,11 +126,13 @@ class Casualties:
             terms = terms._replace(given_up=(*terms.given_up, fate.failure))
         self.dispatcher.postpone(list(outing.chunks.values()), fate.due, terms)
 
-    def suspect(self, outing: Outing, worker: str, seen: Mapping[str, Any]) -> None:
+    def suspect(
+        self, outing: Outing, worker: str, seen: Mapping[str, Any], *, was_alone: bool
+    ) -> None:
         """Nobody can say which chunk it was: halves of what killed alone, until one is left."""
         chunks = list(outing.chunks.values())
         terms = terms_of(outing.bundle)._replace(is_suspect=True)
-        if not outing.is_quiet:
+        if not was_alone:
             self.dispatcher.suspect(chunks, terms)
         elif len(chunks) > 1:
             middle = len(chunks) // 2

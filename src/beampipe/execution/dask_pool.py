@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import queue
-import random
 import time
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -14,7 +13,6 @@ from concurrent.futures import wait as wait_for
 from typing import TYPE_CHECKING, Any
 
 from distributed.client import ClosedClientError, Future
-from distributed.comm import get_address_host
 
 from beampipe.errors import ExecutionError, PartialLostError, WorkersLostError
 from beampipe.execution.bundles import Bundle, RunContext
@@ -23,6 +21,7 @@ from beampipe.execution.death_watch import DeathWatch
 from beampipe.execution.index_calls import IndexCalls
 from beampipe.execution.index_desk import IndexDesk, lent_with
 from beampipe.execution.partials import Partial, Summary, merge_partials
+from beampipe.execution.placing import Places
 from beampipe.execution.pool import DeathReport, Event, Finished, Key, Lost, WorkerDied
 from beampipe.execution.summaries import Told, read_summary, summaries_topic, summarize_here
 from beampipe.execution.topics import listen, stop_listening
@@ -42,7 +41,6 @@ _GONE = (OSError, TimeoutError, AttributeError, RuntimeError, ClosedClientError)
 _BUNDLE, _AGAIN, _SUMMARY, _MERGE = 0, 5, 10, 20
 _LOOK_AGAIN_S = 0.01
 _ANSWER_S = 30.0  # a summary is small
-_PLACES = 64  # workers to choose from: enough, where there are thousands
 
 
 class DaskPool:
@@ -75,7 +73,7 @@ class DaskPool:
         self._heard_at = 0.0
         self._n_merges = 0
         self._counted_at = -_COUNT_EVERY_S
-        self._threads: dict[str, int] = {}
+        self._places = Places()
         self._n_threads = 0
         self._calls = IndexCalls(client, desk, self._prefix)
         with _scheduler_errors():
@@ -102,11 +100,14 @@ class DaskPool:
         with _scheduler_errors():
             return self._client.submit(function, *args, key=key, pure=False, **how)
 
-    def submit(self, bundle: Bundle) -> Key:
+    def submit(self, bundle: Bundle, *, apart: bool = False) -> Key:
         """Send a bundle off; it tells its summary itself, as soon as it is done."""
         number = bundle.number
         name = f"{self._prefix}-bundle-{number}"
         sent = lent_with(self._desk, name, bundle, n_workers=self.n_workers())
+        place = self._places.away_from(bundle.away)
+        if apart:
+            place = self._places.apart(name, bundle.away, self._unheard)
         # Before all that waits: the workers that are free should not do new chunks first.
         priority = _AGAIN if bundle.attempt > 1 or bundle.is_suspect or bundle.away else _BUNDLE
         partial = self._submit(
@@ -117,7 +118,7 @@ class DaskPool:
             kind="bundle",
             number=number,
             priority=priority,
-            **self._place(bundle.away),
+            **place,
         )
         key = str(partial.key)
         self._partials[key] = partial
@@ -137,20 +138,6 @@ class DaskPool:
         )
         self._summaries[key] = summary
         summary.add_done_callback(lambda _: self._events.put(key))
-
-    def _place(self, away: frozenset[str]) -> dict[str, Any]:
-        """Prefer other workers to those where a chunk failed; any will do if these are all."""
-        if not away:
-            return {}
-        self.n_threads()
-        # Other hosts at best: what one worker cannot read its neighbour may not see either.
-        hosts = away | {get_address_host(place) for place in away if "://" in place}
-        others = [place for place in self._threads if get_address_host(place) not in hosts]
-        others = others or [place for place in self._threads if place not in away]
-        if not others or len(others) == len(self._threads):
-            return {}
-        some = random.sample(others, min(len(others), _PLACES))
-        return {"workers": some, "allow_other_workers": True}
 
     def wait(self, timeout_s: float) -> Sequence[Event]:
         """What happened; waits for the first event so long [s]."""
@@ -349,17 +336,18 @@ class DaskPool:
     def n_threads(self) -> int:
         """Threads of all workers, asked for every few seconds; of thousands, less often."""
         now = time.monotonic()
-        if now - self._counted_at > max(_COUNT_EVERY_S, len(self._threads) / _COUNTED_PER_S):
+        n_known = len(self._places.threads)
+        if now - self._counted_at > max(_COUNT_EVERY_S, n_known / _COUNTED_PER_S):
             self._counted_at = now
             with contextlib.suppress(*_GONE):
-                self._threads = self._client.nthreads()
-                self._n_threads = sum(self._threads.values())
+                self._places.see(self._client.nthreads())
+                self._n_threads = sum(self._places.threads.values())
         return self._n_threads
 
     def n_workers(self) -> int:
         """Workers there now."""
         self.n_threads()
-        return len(self._threads)
+        return len(self._places.threads)
 
 
 @contextlib.contextmanager

@@ -185,7 +185,7 @@ class Dispatcher:
         self._n_later += len(chunks)
 
     def suspect(self, chunks: Collection[Chunk], terms: Terms = _SUSPECT) -> None:
-        """Put chunks aside whose worker died, to go out when nothing else runs anywhere.
+        """Put chunks aside whose worker died, to go out when all others have come back.
 
         Where nobody can tell which chunk a worker was at, its death speaks against everything
         that was on it: a bundle that passes is innocent, one that kills again comes back here
@@ -230,11 +230,21 @@ class Dispatcher:
         chunks = self._take_first(max(n_threads, 1))
         return self._make_bundle(chunks) if chunks else None
 
-    def next_suspect(self) -> Bundle | None:
-        """The next bundle that is to run while nothing else does."""
+    def next_suspect(self, n_free: int = 1) -> Bundle | None:
+        """The next bundle that is to have a worker to itself.
+
+        Parameters
+        ----------
+        n_free : int
+            Workers that there are for such bundles: the chunks are spread over them.
+        """
         if not self._quiet:
             return None
         chunks, terms = self._quiet.popleft()
+        share = math.ceil(self._n_quiet / n_free)
+        if len(chunks) > share and not self.is_whole:
+            self._quiet.appendleft((chunks[share:], terms))
+            chunks = chunks[:share]
         self._n_quiet -= len(chunks)
         return self._make_bundle(chunks, terms)
 

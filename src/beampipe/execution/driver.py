@@ -197,10 +197,8 @@ class Driver:
             self.commit()  # nothing else makes room, whatever waits for its time or for a report
             window = self._sender.window()
         self._sender.top_up(window)
-        if not (self._out or self.casualties.is_waiting or self.dispatcher.due is not None):
-            suspect = self.dispatcher.next_suspect()
-            if suspect is not None:
-                self._sender.send(suspect, is_quiet=True)
+        if not (self.casualties.is_waiting or self.dispatcher.due is not None):
+            self._sender.send_suspects(window)
         is_full = window == 0 and self.pool.n_merging() > 0
         return bool(
             self._out or self.casualties.is_waiting or self.dispatcher.due is not None or is_full
@@ -317,9 +315,8 @@ class Driver:
             # A result that went down with its worker says nothing against its chunks.
             self.casualties.send_again(list(outing.chunks.values()), outing)
         else:
-            self.casualties.suspect(
-                outing, "", {"why": f"{type(event.error).__name__}: {event.error}"}
-            )
+            seen = {"why": f"{type(event.error).__name__}: {event.error}"}
+            self.casualties.suspect(outing, "", seen, was_alone=outing.is_quiet)
 
     # -- failures -------------------------------------------------------------------------
 

@@ -31,8 +31,9 @@ class InlinePool:
         self._partials: dict[Key, Partial | ExecutionError] = {}
         self._n_merges = 0
 
-    def submit(self, bundle: Bundle) -> Key:
+    def submit(self, bundle: Bundle, *, apart: bool = False) -> Key:
         """Queue a bundle."""
+        del apart  # all of them are
         key = f"bundle-{bundle.number}"
         self._queue.append((key, bundle))
         return key

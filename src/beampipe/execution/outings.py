@@ -28,7 +28,7 @@ class Outing:
     twin : str or None
         The key of the same chunks on another worker.
     is_quiet : bool
-        Whether nothing else may run meanwhile.
+        Whether it has a worker to itself, and nothing but its kind may run meanwhile.
     """
 
     bundle: Bundle
@@ -70,6 +70,7 @@ class Outings:
 
     heard_at: float = 0.0
     _out: dict[Key, Outing] = field(default_factory=dict)
+    _quiet: set[Key] = field(default_factory=set)
 
     def __len__(self) -> int:
         return len(self._out)
@@ -81,26 +82,28 @@ class Outings:
         return iter(self._out)
 
     @property
-    def is_quiet(self) -> bool:
-        """Whether a bundle is out beside which nothing may run; it is then the only one."""
-        return any(outing.is_quiet for outing in self._out.values()) if len(self) <= 2 else False
+    def n_quiet(self) -> int:
+        """Bundles that have a worker to themselves."""
+        return len(self._quiet)
 
     def add(self, key: Key, outing: Outing) -> None:
         """A bundle goes out."""
         self._out[key] = outing
+        if outing.is_quiet:
+            self._quiet.add(key)
         if outing.twin is not None:
             self._out[outing.twin].twin = key
 
     def take(self, key: Key) -> Outing | None:
         """A bundle came back: neither it nor its twin is out any more."""
-        outing = self._out.pop(key, None)
+        outing = self._drop(key)
         if outing is not None and outing.twin is not None:
-            self._out.pop(outing.twin, None)
+            self._drop(outing.twin)
         return outing
 
     def lose(self, key: Key) -> Outing | None:
         """A bundle will not come back; None where its twin may, or it was not out."""
-        outing = self._out.pop(key, None)
+        outing = self._drop(key)
         if outing is None or outing.twin is None:
             return outing
         self._out[outing.twin].twin = None
@@ -110,7 +113,12 @@ class Outings:
         """Give everything up; what was out."""
         keys = list(self._out)
         self._out.clear()
+        self._quiet.clear()
         return keys
+
+    def _drop(self, key: Key) -> Outing | None:
+        self._quiet.discard(key)
+        return self._out.pop(key, None)
 
     def find_stragglers(self, pace: Pace, now: float) -> list[tuple[Key, Outing]]:
         """Bundles that take much longer than bundles take, while nothing else comes back.

@@ -92,8 +92,14 @@ Event = Finished | Lost | WorkerDied | DeathReport
 class Pool(Protocol):
     """Where bundles run: a Dask cluster, this process, or a test that lies and loses."""
 
-    def submit(self, bundle: Bundle) -> Key:
-        """Send a bundle off."""
+    def submit(self, bundle: Bundle, *, apart: bool = False) -> Key:
+        """Send a bundle off.
+
+        Parameters
+        ----------
+        apart : bool
+            Whether it is to have a worker to itself, as far as others that are to have one go.
+        """
         ...
 
     def wait(self, timeout_s: float) -> Sequence[Event]:

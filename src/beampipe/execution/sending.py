@@ -50,7 +50,7 @@ class Sender:
 
     def top_up(self, window: int | None = None, *, with_suspects: bool = True) -> None:
         """Send until so many are out, or nothing may go out now."""
-        if self.out.is_quiet:
+        if self.out.n_quiet:
             return
         window = self.window() if window is None else window
         threads = self.pool.n_threads()
@@ -60,13 +60,27 @@ class Sender:
                 return
             self.send(bundle)
 
+    def send_suspects(self, window: int) -> None:
+        """Send chunks that nobody can clear, when nothing else is out: each worker has one bundle.
+
+        A worker that dies then tells which bundle it was, and all others go on.
+        """
+        if len(self.out) > self.out.n_quiet:
+            return
+        workers = max(self.pool.n_workers(), 1)
+        while (free := min(workers, max(window, 1)) - self.out.n_quiet) > 0:
+            bundle = self.dispatcher.next_suspect(free)
+            if bundle is None:
+                return
+            self.send(bundle, is_quiet=True)
+
     def send(self, bundle: Bundle, *, is_quiet: bool = False, twin: Key | None = None) -> None:
         """Send one.
 
         Parameters
         ----------
         is_quiet : bool
-            Whether nothing else may run meanwhile.
+            Whether it has a worker to itself.
         twin : str, optional
             The key of the same chunks on another worker.
         """
@@ -75,7 +89,7 @@ class Sender:
         self.troubles.sent(bundle.chunks, bundle.attempt)
         if shunned := self.troubles.shunned:
             bundle = replace(bundle, away=bundle.away | shunned)
-        key = self.pool.submit(bundle)
+        key = self.pool.submit(bundle, apart=is_quiet)
         self.out.add(key, Outing(bundle, time.monotonic(), twin, is_quiet))
         self.committer.count("bundles_sent", 1)
 

@@ -67,8 +67,9 @@ class ChaosPool:
 
     # -- what the driver calls ------------------------------------------------------------
 
-    def submit(self, bundle: Bundle) -> Key:
+    def submit(self, bundle: Bundle, *, apart: bool = False) -> Key:
         """Take a bundle; it ends when the test says so."""
+        del apart
         key = f"bundle-{id(self)}-{bundle.number}"
         self.bundles[key] = bundle
         return key
