@@ -531,6 +531,35 @@ def test_what_is_held_is_committed_before_a_suspect_goes_out(tmp_path):
     assert check_counted_once(directory, plan).events_processed == 5
 
 
+@pytest.mark.parametrize("value_bytes", [1_000, 160_000_000])
+def test_before_a_commit_large_values_wait_until_all_are_back(tmp_path, value_bytes, monkeypatch):
+    monkeypatch.setattr(committing, "_OVERHEAD", 0.0)
+    plan = make_small_plan(sizes=((40, 40),), chunks=8)
+    out = []
+
+    class Large(ChaosPool):
+        def wait(self, timeout_s):
+            running = self.running()
+            if running:
+                self.finish(running[0], Outcome())
+            return [
+                replace(event, summary=replace(event.summary, value_bytes=value_bytes))
+                for event in super().wait(timeout_s)
+            ]
+
+        def pull(self, *args):
+            out.append(len(self.running()))
+            return super().pull(*args)
+
+    directory, pool = make_directory(tmp_path), Large()
+    driver = start_driver(directory, plan, pool, checkpoint_s=0.0)
+    driver.dispatcher.short_rounds = 100
+    driver.run()
+    assert (max(out) == 0) == (value_bytes > 1_000_000)
+    assert len(out) > 3
+    assert check_counted_once(directory, plan).events_processed == 80
+
+
 def test_a_chunk_that_is_short_of_memory_goes_out_in_pieces_until_it_fits(tmp_path):
     plan = make_small_plan(sizes=((40,),), chunks=8)
     directory = make_directory(tmp_path)
@@ -678,11 +707,12 @@ def test_chunks_that_wait_for_their_time_do_not_keep_large_results_from_being_co
     driver = start_driver(directory, plan, pool)
     driver.dispatcher.pace.learn(0.02, 1)
     driver._sender.value_bytes = 10**9
-    driver._fill_window()
-    for key in pool.running():
-        pool.finish(key, Outcome(passing=frozenset({0})))
-    take_all(driver, pool)
-    assert driver._sender.window() == 0
+    driver.troubles.retries.policy = RetryPolicy(waits_s=(1e6,), jitter=0.0)
+    while driver._sender.window():
+        driver._fill_window()
+        for key in pool.running():
+            pool.finish(key, Outcome(passing=frozenset({0})))
+        take_all(driver, pool)
     assert driver.dispatcher.due is not None
     assert driver._fill_window()
     assert pool.running()

@@ -96,6 +96,22 @@ def test_nothing_goes_out_beside_a_bundle_that_is_to_be_alone(sender):
     assert len(sender.pool.sent) == 1
 
 
+def test_nothing_goes_out_while_what_is_out_comes_back(sender):
+    sender.top_up(2)
+    sender.is_draining = True
+    sender.top_up(10)
+    assert len(sender.pool.sent) == 2
+
+
+def test_results_are_large_where_a_worker_has_no_room_for_one_more(sender):
+    sender.value_bytes = 80_000_000
+    assert not sender.has_large_values
+    sender.value_bytes += 1
+    assert sender.has_large_values
+    sender.top_up()
+    assert sender.pool.apart == [True, True]
+
+
 def test_suspects_are_spread_over_the_workers_each_apart(sender):
     sender.pool.threads = 4
     suspects = [Chunk(FILE, k) for k in range(6)]

@@ -27,6 +27,6 @@ def test_large_results_leave_room_for_few():
 
 def test_the_largest_are_merged_before_there_are_more():
     huge = 160_000_000
-    assert window_size(Load(2, value_bytes=huge)) == 4
+    assert window_size(Load(2, value_bytes=huge)) == 2
     assert window_size(Load(2, value_bytes=huge, held=2)) == 2  # a sum and a bundle for each
     assert window_size(Load(2, value_bytes=huge, held=2, merging=1)) == 0

@@ -177,7 +177,10 @@ class Driver:
         self.casualties.give_up_waiting()
         self._sender.start_twins()
         if self.committer.is_due(self.options.checkpoint_s):
-            self.commit()
+            # Values of several workers are merged for a commit; that makes three on one of them.
+            self._sender.is_draining = self._sender.has_large_values and len(self._out) > 0
+            if not self._sender.is_draining:
+                self.commit()
         elif self.committer.is_last_call:
             self._commit_in_haste()
         self._tell("running")
@@ -334,14 +337,14 @@ class Driver:
 
     def commit(self) -> None:
         """Pull what is held and write it to the ledger; what was refused goes out again."""
-        if not self.committer.has_any:
-            return
-        self._tell("committing")
-        # A merge waits for a bundle to end before it can begin, so bundles say what is long.
-        patience_s = _PATIENCE_S + 3 * self.dispatcher.pace.longest_s
-        for refusal in self.committer.commit(patience_s, self._go_on):
-            self._take_refusal(refusal)
-        self._tell("running")
+        if self.committer.has_any:
+            self._tell("committing")
+            # A merge waits for a bundle to end before it can begin, so bundles say what is long.
+            patience_s = _PATIENCE_S + 3 * self.dispatcher.pace.longest_s
+            for refusal in self.committer.commit(patience_s, self._go_on):
+                self._take_refusal(refusal)
+            self._tell("running")
+        self._sender.is_draining = False
 
     def _commit_in_haste(self) -> None:
         """Commit before the time, unless that was done just now.

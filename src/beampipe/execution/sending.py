@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
 from beampipe.execution.bundles import Bundle
 from beampipe.execution.committing import Committer
@@ -13,7 +13,7 @@ from beampipe.execution.incidents import Incidents
 from beampipe.execution.outings import Outing, Outings
 from beampipe.execution.pool import Key, Pool
 from beampipe.execution.troubles import Troubles
-from beampipe.execution.window import Load, window_size
+from beampipe.execution.window import RESULT_BYTES, Load, window_size
 
 
 @dataclass(slots=True)
@@ -26,6 +26,8 @@ class Sender:
         Called before chunks go out that a worker died at: what is held is to be safe then.
     value_bytes : int
         How large the largest result was so far [bytes].
+    is_draining : bool
+        Whether what is out is to come back before anything else goes.
     """
 
     dispatcher: Dispatcher
@@ -35,7 +37,13 @@ class Sender:
     troubles: Troubles
     incidents: Incidents
     before_suspect: Callable[[], None]
-    value_bytes: int = field(default=0)
+    value_bytes: int = 0
+    is_draining: bool = False
+
+    @property
+    def has_large_values(self) -> bool:
+        """Whether a result is so large that a worker has no room for one beside a merge."""
+        return self.value_bytes > RESULT_BYTES
 
     def window(self) -> int:
         """How many bundles may be out."""
@@ -50,7 +58,7 @@ class Sender:
 
     def top_up(self, window: int | None = None, *, with_suspects: bool = True) -> None:
         """Send until so many are out, or nothing may go out now."""
-        if self.out.n_quiet:
+        if self.out.n_quiet or self.is_draining:
             return
         window = self.window() if window is None else window
         threads = self.pool.n_threads()
@@ -89,7 +97,7 @@ class Sender:
         self.troubles.sent(bundle.chunks, bundle.attempt)
         if shunned := self.troubles.shunned:
             bundle = replace(bundle, away=bundle.away | shunned)
-        key = self.pool.submit(bundle, apart=is_quiet)
+        key = self.pool.submit(bundle, apart=is_quiet or self.has_large_values)
         self.out.add(key, Outing(bundle, time.monotonic(), twin, is_quiet))
         self.committer.count("bundles_sent", 1)
 

@@ -10,7 +10,7 @@ WINDOW = 256
 """Fewer would keep an adaptive cluster from growing (see FACTS)."""
 
 _FIRST = 64
-_RESULT_BYTES = 80_000_000
+RESULT_BYTES = 80_000_000
 """What results may take on workers until the next commit, for each thread."""
 
 
@@ -60,7 +60,10 @@ def window_size(load: Load) -> int:
         return min(window, load.threads or _FIRST)
     if not (load.value_bytes and load.threads):
         return window
-    # Of the largest, one sum for each thread and one result: their merge makes it three.
-    n_values = load.threads * max(2, _RESULT_BYTES // load.value_bytes)
+    # Of the largest, one sum for each thread and one result: their merge makes it three. None
+    # waits on a worker then, lest the quickest of them has it all.
+    n_values = load.threads * max(2, RESULT_BYTES // load.value_bytes)
+    if load.value_bytes > RESULT_BYTES:
+        window = load.threads
     in_merges = load.merging * fan_in(load.value_bytes)
     return max(0, min(window, n_values - load.held - in_merges))
