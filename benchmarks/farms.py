@@ -4,7 +4,7 @@
     sudo .venv/bin/python benchmarks/farms.py [--only start killed] [--systems slurm] [--rounds 5]
 
 Both are told the same stories (`farm_stories.py`) in turns, each round begun by the other one.
-dask-jobqueue gets a venv of its own, with the same Dask. Prints the tables of
+dask-jobqueue gets a venv of its own, with the same Dask; both environments are compiled first. Prints the tables of
 docs/explanation/farms-beside-dask-jobqueue.md; ``--json`` is what they are made of.
 """
 
@@ -39,7 +39,8 @@ STORIES = {
 }
 CONTESTANTS = ("beampipe", "dask-jobqueue")
 JOBQUEUE = "dask-jobqueue==0.9.0"
-VENV = Path("/var/tmp/beampipe-farms/dask-jobqueue")  # noqa: S108 (as HTCondor of tests/farms)
+# Not in /tmp or /var/tmp: HTCondor gives each job empty ones of its own.
+VENV = Path("/var/lib/beampipe-farms/dask-jobqueue")
 GIVE_UP_S = 400
 
 
@@ -47,12 +48,22 @@ def make_venv():
     """A venv with dask-jobqueue and the Dask that we have; its Python."""
     python = VENV / "bin" / "python"
     if not (VENV / "ready").exists():
+        VENV.parent.mkdir(parents=True, exist_ok=True)
         subprocess.run([sys.executable, "-m", "venv", str(VENV)], check=True)
         same = [f"{name}=={version(name)}" for name in ("dask", "distributed")]
         pip = [str(python), "-m", "pip", "install", "--quiet", JOBQUEUE, *same]
         subprocess.run(pip, check=True)
         (VENV / "ready").touch()
     return python
+
+
+def compile_all(python):
+    """Compile all that an environment imports, as a machine does that may write bytecode."""
+    show = "import sysconfig; print(sysconfig.get_path('purelib'), sysconfig.get_path('stdlib'))"
+    asked = subprocess.run([str(python), "-c", show], check=True, capture_output=True, text=True)
+    places = [*asked.stdout.split(), str(HERE.parent / "src")]
+    quiet = ["-qq", "-j", "2"]
+    subprocess.run([str(python), "-m", "compileall", *quiet, *places], check=False)
 
 
 def tell(farm, contestant, story, python):
@@ -140,6 +151,8 @@ def main():
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
     pythons = {"beampipe": Path(sys.executable), "dask-jobqueue": make_venv()}
+    for python in pythons.values():
+        compile_all(python)
     record = {
         "date": dt.datetime.now(dt.UTC).date().isoformat(),
         "machine": f"{os.cpu_count()} cores, Python {platform.python_version()}",

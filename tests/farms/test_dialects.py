@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import os
 import pwd
+import sys
 import uuid
 
 import pytest
 from tests.farms.farm import Farm
 from tests.testing.job_identity import Conformance
 
+from beampipe.batch.htcondor_bindings import HTCondorBindings
 from beampipe.batch.registry import DIALECTS
 from beampipe.testing.batch_conformance import Answer, BatchFarm
 
 
-def on(farm: Farm, **more) -> BatchFarm:
+def on(farm: Farm, dialect=None, **more) -> BatchFarm:
     def run(command):
         done = farm.run(*command.argv, stdin=command.stdin)
         return Answer(done.stdout, done.stderr, done.returncode)
@@ -23,7 +25,7 @@ def on(farm: Farm, **more) -> BatchFarm:
     folder.mkdir()
     user = pwd.getpwnam(farm.user)
     os.chown(folder, user.pw_uid, user.pw_gid)
-    return BatchFarm(DIALECTS[farm.system], run, folder=folder, user=farm.user, **more)
+    return BatchFarm(dialect or DIALECTS[farm.system], run, folder=folder, user=farm.user, **more)
 
 
 class TestSlurm(Conformance):
@@ -42,6 +44,18 @@ class TestHTCondor(Conformance):
     def farm(self, htcondor_farm):
         return on(
             htcondor_farm,
+            held={"directives": ("hold = True",)},
+            refused={"directives": ("this is no submit description",)},
+            shortest_walltime_s=5,
+        )
+
+
+class TestHTCondorBindings(Conformance):
+    @pytest.fixture
+    def farm(self, htcondor_farm):
+        return on(
+            htcondor_farm,
+            HTCondorBindings(python=sys.executable),
             held={"directives": ("hold = True",)},
             refused={"directives": ("this is no submit description",)},
             shortest_walltime_s=5,

@@ -1,5 +1,7 @@
 """HTCondor: ``condor_submit``, ``condor_q``, ``condor_rm``, ``condor_history``.
 
+By its Python bindings instead: `beampipe.batch.htcondor_bindings`.
+
 The file that is submitted is the job's shell script; the submit description goes to
 ``condor_submit`` on its standard input. The script must stay where it is until the jobs have begun.
 """
@@ -30,12 +32,12 @@ from beampipe.batch.spelling import check_accepted, check_count, in_turns, misre
 from beampipe.errors import BatchJobError
 
 _TAG: Final = "BeampipeTag"
-_QUEUE_FIELDS: Final = (
+QUEUE_ATTRIBUTES: Final = (
     "ClusterId", "ProcId", "JobStatus", _TAG, "RemoteHost", "JobCurrentStartDate",
     "AllowedJobDuration", "HoldReason", "HoldReasonCode", "HoldReasonSubCode",
     "LastRejMatchReason", "ExitBySignal", "ExitCode", "ExitSignal",
 )  # fmt: skip
-_HISTORY_FIELDS: Final = (
+HISTORY_ATTRIBUTES: Final = (
     "ClusterId", "ProcId", "JobStatus", "LastRemoteHost", "ExitBySignal", "ExitCode", "ExitSignal",
     "RemoveReason", "HoldReason", "HoldReasonCode", "HoldReasonSubCode", "LastHoldReason",
     "LastHoldReasonCode", "LastHoldReasonSubCode",
@@ -88,7 +90,7 @@ class HTCondor:
         """Submit the script; a directive that begins with ``-`` becomes an option."""
         options = [text for text in job.directives if text.startswith("-")]
         argv = ("condor_submit", "-terse", *self.schedd, *options, "-")
-        return Command(argv, stdin=_describe(job, script))
+        return Command(argv, stdin=describe_submission(job, script))
 
     def read_submitted(
         self, stdout: str, count: int, *, stderr: str = "", exit_code: int = 0
@@ -109,9 +111,8 @@ class HTCondor:
 
     def status(self, *, user: str, tag: str = "") -> Command:
         """Ask the queue for all jobs that carry the tag."""
-        ours = f'{_TAG} =?= "{tag}"' if tag else f"{_TAG} =!= undefined"
-        chosen = ("-constraint", f'{ours} && Owner == "{user}"')
-        options = ("-json", "-attributes", ",".join(_QUEUE_FIELDS))
+        chosen = ("-constraint", constrain(user, tag))
+        options = ("-json", "-attributes", ",".join(QUEUE_ATTRIBUTES))
         return Command(("condor_q", *self.schedd, *chosen, *options))
 
     def read_status(self, stdout: str, now: float, tag: str = "") -> dict[str, JobStatus]:
@@ -128,7 +129,7 @@ class HTCondor:
 
     def autopsy(self, job_ids: tuple[str, ...]) -> tuple[Command, ...]:
         """Ask the history, no further back than needed."""
-        ask = ("condor_history", *self.schedd, "-json", "-attributes", ",".join(_HISTORY_FIELDS))
+        ask = ("condor_history", *self.schedd, "-json", "-attributes", ",".join(HISTORY_ATTRIBUTES))
         return tuple(Command((*ask, "-match", str(len(some)), *some)) for some in in_turns(job_ids))
 
     def read_autopsy(self, stdout: str) -> dict[str, JobEnd]:
@@ -137,7 +138,13 @@ class HTCondor:
         return {_job_id(ad): _read_end(ad) for ad in ads}
 
 
-def _describe(job: JobDescription, script: Path) -> str:
+def constrain(user: str, tag: str) -> str:
+    """Which jobs are meant: a user's of one cluster, or (without `tag`) all of the user's."""
+    ours = f'{_TAG} =?= "{tag}"' if tag else f"{_TAG} =!= undefined"
+    return f'{ours} && Owner == "{user}"'
+
+
+def describe_submission(job: JobDescription, script: Path) -> str:
     """Write the submit description."""
     if job.queue:
         fix = (

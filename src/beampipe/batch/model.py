@@ -35,11 +35,14 @@ class Command:
         What it is given on standard input.
     timeout_s : float
         After which it hangs [s].
+    title : str
+        What errors call it; empty for the program's name.
     """
 
     argv: tuple[str, ...]
     stdin: str = ""
     timeout_s: float = 60
+    title: str = ""
 
 
 @dataclass(frozen=True, slots=True)

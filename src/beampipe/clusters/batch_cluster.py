@@ -18,6 +18,7 @@ from tornado.ioloop import PeriodicCallback
 from beampipe.batch.model import JobDescription, preview
 from beampipe.clusters.batch_queue import BatchQueue, end_jobs
 from beampipe.clusters.cluster_folder import find_folder, make_tag
+from beampipe.clusters.condor_bindings import describe_way
 from beampipe.clusters.demand import Demand
 from beampipe.clusters.descriptors import count_served
 from beampipe.clusters.fleet import Job, Phase
@@ -109,6 +110,7 @@ class BatchCluster(OpenedCluster):
             self.folder.write_keys(self.security)
         self._queue = BatchQueue(self._dialect, self._describe_job(), self.folder.script)
         self._queue.check_commands()
+        self._note(describe_way(self._dialect))
         lease = JobLease.of_this_process(
             tag=self.tag, name=self.name, site=self.site.name, system=self.site.batch_system
         )

@@ -60,7 +60,7 @@ async def run_command(command: Command) -> Answer:
         )
     except TimeoutError as error:
         raise BatchOutputError(
-            f"'{command.argv[0]}' gave no answer.",
+            f"{command.title or repr(command.argv[0])} gave no answer.",
             why=f"it had {command.timeout_s:g} s",
             fix="the batch system may be busy; it is asked again",
         ) from error

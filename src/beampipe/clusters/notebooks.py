@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from beampipe.batch.model import JobDescription, JobState
+from beampipe.batch.registry import DIALECTS
 from beampipe.clusters.batch_queue import BatchQueue, end_jobs, read_tail
 from beampipe.clusters.cluster_folder import (
     find_state,
@@ -26,6 +27,7 @@ from beampipe.clusters.cluster_folder import (
     state_error,
     write_keys,
 )
+from beampipe.clusters.condor_bindings import choose_dialect
 from beampipe.clusters.detach import start_detached
 from beampipe.clusters.job_wait import OVER, wait_for_job
 from beampipe.clusters.named import check_name
@@ -275,9 +277,8 @@ async def _open_as_job(
 
 def _queue_of(book: Notebook, site: Site | None = None, work: Path | None = None) -> BatchQueue:
     """The queue, asked for this notebook's job."""
-    from beampipe.batch.registry import DIALECTS
-
     site = site or Site()
+    dialect = choose_dialect(book.system, use_bindings=site.use_bindings) or DIALECTS[book.system]
     job = JobDescription(
         name=f"{book.name} (notebook)",
         tag=book.tag,
@@ -285,7 +286,7 @@ def _queue_of(book: Notebook, site: Site | None = None, work: Path | None = None
         log_folder=book.folder,
         **describe_place(site),
     )
-    return BatchQueue(DIALECTS[book.system], job, book.folder / _SCRIPT)
+    return BatchQueue(dialect, job, book.folder / _SCRIPT)
 
 
 def _not_started(book: Notebook, why: str) -> ClusterStartError:

@@ -88,6 +88,7 @@ class BatchProvider:
         """The job's script and the command that submits it."""
         from beampipe.batch.model import preview
         from beampipe.clusters.cluster_folder import find_folder
+        from beampipe.clusters.condor_bindings import describe_way
         from beampipe.clusters.worker_job import describe_job, find_dialect
 
         tag = f"bp-{site.name}-00000000"
@@ -96,7 +97,8 @@ class BatchProvider:
         port = site.scheduler_ports[0] or "PORT"
         address = f"{protocol}://{site.contact_address or 'SCHEDULER'}:{port}"
         job = describe_job(site, tag=tag, folder=folder, scheduler=address, name=site.name)
-        return preview(find_dialect(site), job, folder.script)
+        dialect = find_dialect(site)
+        return f"# {describe_way(dialect)}\n{preview(dialect, job, folder.script)}"
 
     def open(
         self,

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from beampipe.batch.registry import DIALECTS
 from beampipe.clusters.batch_queue import ALIVE, end_jobs, find_missing_commands, look_into
 from beampipe.clusters.cluster_folder import find_folder
+from beampipe.clusters.condor_bindings import choose_dialect
 from beampipe.clusters.connecting import ConnectedCluster
 from beampipe.clusters.job_leases import JobLease, is_our_tag, read_leases
 from beampipe.clusters.keepers import find_keeper
@@ -123,7 +124,7 @@ def find_orphans() -> Iterator[Orphans | str]:
     """
     leases = read_leases()
     living = {tag for tag, lease in leases.items() if lease.is_alive}
-    for dialect in DIALECTS.values():
+    for dialect in filter(None, map(choose_dialect, DIALECTS)):
         if find_missing_commands(dialect):
             continue
         try:
@@ -142,7 +143,7 @@ def find_orphans() -> Iterator[Orphans | str]:
 
 def end_orphans(orphans: Orphans) -> bool:
     """End all jobs of a cluster that is no more; whether none are left."""
-    dialect = DIALECTS.get(orphans.system)
+    dialect = choose_dialect(orphans.system)
     if dialect is None:
         raise ClusterError(
             f"Jobs of '{orphans.tag}' cannot be ended.",

@@ -100,6 +100,8 @@ class Site(BaseModel):
         Where jobs go, and who pays.
     directives : tuple of str
         More lines for the batch system, in its language.
+    use_bindings : bool
+        Whether HTCondor is asked through its Python bindings where they can be used.
     gateway_address, gateway_proxy_address, gateway_public_address : str
         Where a gateway is: for programs, for connections to schedulers, for browsers. Empty is
         dask-gateway's own configuration.
@@ -160,6 +162,7 @@ class Site(BaseModel):
     queue: str = ""
     account: str = ""
     directives: _Texts = ()
+    use_bindings: bool = True
 
     gateway_address: str = ""
     gateway_proxy_address: str = ""

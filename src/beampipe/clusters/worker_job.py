@@ -10,6 +10,7 @@ from typing import Any
 from beampipe.batch.model import Dialect, JobDescription
 from beampipe.batch.registry import DIALECTS
 from beampipe.clusters.cluster_folder import ClusterFolder
+from beampipe.clusters.condor_bindings import choose_dialect
 from beampipe.clusters.site import Ports, Site
 from beampipe.errors import ProviderError
 
@@ -26,7 +27,9 @@ def find_dialect(site: Site) -> Dialect:
     ProviderError
         ``cluster-provider``: it is not spoken yet.
     """
-    dialect = DIALECTS.get(site.batch_system)
+    dialect = choose_dialect(
+        site.batch_system, use_bindings=site.use_bindings, directives=site.directives
+    )
     if dialect is None:
         raise ProviderError(
             f"Beampipe does not speak the language of {site.batch_system} yet.",

@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from beampipe.checks import Finding
 from beampipe.clusters.batch_queue import find_missing_commands
+from beampipe.clusters.condor_bindings import describe_way
 from beampipe.clusters.opening import cluster, resolve_site
 from beampipe.clusters.probe import measure_worker
 from beampipe.clusters.site import Site
@@ -86,9 +87,10 @@ def examine(
 def _examine_here(patient: _Patient, processor: Any, fileset: Any) -> Iterator[Finding]:
     site = patient.site
     if site.provider == "batch":
-        missing = find_missing_commands(find_dialect(site))
+        dialect = find_dialect(site)
+        missing = find_missing_commands(dialect)
         yield (
-            Finding("batch-commands", "ok", f"the commands of {site.batch_system} are here")
+            Finding("batch-commands", "ok", describe_way(dialect))
             if not missing
             else Finding(
                 "batch-commands",
