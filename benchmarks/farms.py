@@ -4,8 +4,9 @@
     sudo .venv/bin/python benchmarks/farms.py [--only start killed] [--systems slurm] [--rounds 5]
 
 Both are told the same stories (`farm_stories.py`) in turns, each round begun by the other one.
-dask-jobqueue gets a venv of its own, with the same Dask; both environments are compiled first. Prints the tables of
-docs/explanation/farms-beside-dask-jobqueue.md; ``--json`` is what they are made of.
+dask-jobqueue gets a venv of its own, with the same Dask; both environments are compiled first.
+Prints the tables of docs/explanation/farms-beside-dask-jobqueue.md; ``--json`` is what they are
+made of.
 """
 
 import argparse
@@ -59,11 +60,11 @@ def make_venv():
 
 def compile_all(python):
     """Compile all that an environment imports, as a machine does that may write bytecode."""
-    show = "import sysconfig; print(sysconfig.get_path('purelib'), sysconfig.get_path('stdlib'))"
+    show = "import sysconfig; print(sysconfig.get_path('purelib'))"
     asked = subprocess.run([str(python), "-c", show], check=True, capture_output=True, text=True)
-    places = [*asked.stdout.split(), str(HERE.parent / "src")]
-    quiet = ["-qq", "-j", "2"]
-    subprocess.run([str(python), "-m", "compileall", *quiet, *places], check=False)
+    places = [asked.stdout.strip(), str(HERE.parent / "src")]
+    # Some packages carry files that no Python can compile.
+    subprocess.run([str(python), "-m", "compileall", "-qq", "-j", "2", *places], check=False)
 
 
 def tell(farm, contestant, story, python):

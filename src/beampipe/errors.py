@@ -41,6 +41,12 @@ class SiteInvalidError(ClusterError, ValueError):
     code = "site-invalid"
 
 
+class SiteFoldersError(ClusterError, ValueError):
+    """Workers of a site do not see what they would need: it lies where only the client looks."""
+
+    code = "site-folders"
+
+
 class ProviderError(ClusterError, LookupError):
     """A kind of cluster, or a batch system, that is not there."""
 

@@ -23,6 +23,9 @@ def test_a_worker_is_measured(tmp_path, monkeypatch):
     assert facts["cores"] >= 1
     assert facts["scratch"] == str(tmp_path)
     assert facts["scratch_bytes"] > 0
+    assert facts["folders"] == []
+    named = measure_worker([], [str(tmp_path), str(good), "/no/where"])
+    assert named["folders"] == [str(tmp_path)]
     assert abs(facts["time"] - time.time()) < 60
     assert facts["ends_at"] == 1234.5
     monkeypatch.delenv(DEADLINE)

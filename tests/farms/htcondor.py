@@ -40,6 +40,8 @@ def start(folder: Path, *, nodes: int = 2, cpus: int = 4, memory_mib: int = 4000
     environment = {
         "CONDOR_CONFIG": str(config),
         "PATH": f"{programs}:{os.environ.get('PATH', '/usr/bin:/bin')}",
+        # By its commands, unless a test says otherwise.
+        "BEAMPIPE_SITE_USE_BINDINGS": "false",
     }
     farm = Farm("htcondor", folder, network, environment)
     farm.write()

@@ -7,6 +7,7 @@ address as the nodes see it. A story goes on in a folder of its own.
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 import time
@@ -21,7 +22,9 @@ from beampipe.clusters.fleet import Job, Phase
 SYSTEM, CONTACT = sys.argv[2:4]
 PATIENCE_S = 150
 SIZE = {"memory": "400 MiB", "look_every": "2 s", "submit_every": "1 s"}
-CANCEL = {"slurm": "scancel", "htcondor": "condor_rm", "sge": "qdel"}[SYSTEM]
+# Before the names of HTCondor's commands, where those are not to be used by a cluster.
+OTHER = os.environ.get("STORIES_COMMANDS", "")
+CANCEL = {"slurm": "scancel", "htcondor": f"{OTHER}condor_rm", "sge": "qdel"}[SYSTEM]
 
 # A job that waits, and would wait long.
 WAITS = {
@@ -66,7 +69,7 @@ def list_queue() -> list[str]:
         return _ask("squeue", "-h", "-r", "-u", getuser(), "-t", "PD,R,CF", "-o", "%j").split()
     if SYSTEM == "htcondor":
         ours = f'BeampipeTag =!= undefined && Owner == "{getuser()}"'
-        return _ask("condor_q", "-af", "BeampipeTag", "-constraint", ours).split()
+        return _ask(f"{OTHER}condor_q", "-af", "BeampipeTag", "-constraint", ours).split()
     lines = _ask("qstat", "-r", "-g", "d", "-u", getuser()).splitlines()
     return [line.split()[-1] for line in lines if "Full jobname:" in line]
 

@@ -8,9 +8,10 @@ from beampipe.clusters.launching import launch
 from beampipe.clusters.named import Wish
 from beampipe.clusters.reaping import take_down
 from beampipe.clusters.site_files import load_site
-from beampipe.errors import WorkersLostError
+from beampipe.environments.inputs import LARGEST_BYTES
+from beampipe.errors import SiteFoldersError, WorkersLostError
 from beampipe.runs import at_site
-from beampipe.runs.at_site import client_at, client_of
+from beampipe.runs.at_site import check_files_at, client_at, client_of
 
 
 @pytest.mark.parametrize("n_workers", [None, 1])
@@ -18,6 +19,29 @@ def test_a_client_has_workers_for_its_block(n_workers):
     with client_at("local", n_workers) as client:
         assert client.submit(operator.neg, 3).result(timeout=90) == -3
     assert client.status == "closed"
+
+
+def test_files_that_workers_do_not_see_are_refused_before_a_job_is_submitted(tmp_path, monkeypatch):
+    hidden, shared = tmp_path / "hidden µ", tmp_path / "hidden µ" / "shared"
+    shared.mkdir(parents=True)
+    for path in (hidden / "a.root", shared / "b.root"):
+        path.touch()
+    big = hidden / "big.json"
+    with big.open("wb") as file:
+        file.truncate(LARGEST_BYTES + 1)
+    monkeypatch.setenv("BEAMPIPE_SITE_CLIENT_FOLDERS", str(hidden))
+    monkeypatch.setenv("BEAMPIPE_SITE_SHARED_FOLDERS", str(shared))
+    check_files_at("slurm", [str(shared / "b.root"), "root://host//a.root"])
+    check_files_at("slurm", str(shared / "b.root"), [hidden / "a.root"])  # it goes along
+    with pytest.raises(SiteFoldersError, match="do not see 1 of 2 files") as error:
+        check_files_at("slurm", [str(hidden / "a.root"), str(shared / "b.root")])
+    assert "a.root" in error.value.why
+    assert "b.root" not in error.value.why
+    assert str(shared) in error.value.fix
+    with pytest.raises(SiteFoldersError, match="inputs"):
+        check_files_at("slurm", str(shared / "b.root"), [big])
+    monkeypatch.delenv("BEAMPIPE_SITE_CLIENT_FOLDERS")
+    check_files_at("slurm", str(hidden / "a.root"), [big])
 
 
 def test_why_no_worker_came_is_what_is_told(monkeypatch):

@@ -133,6 +133,30 @@ def test_a_proxy_that_ends_before_a_job_does_is_named(slurm, monkeypatch, tmp_pa
     assert found_at(fileset=["root://host//a.root"])["proxy"].status == "ok"
 
 
+def test_files_in_a_folder_that_only_the_client_sees_are_named(slurm, monkeypatch, samples):
+    monkeypatch.setattr(doctor, "_examine_worker", lambda *_: iter(()))
+    monkeypatch.setenv("BEAMPIPE_SITE_CLIENT_FOLDERS", str(samples))
+    monkeypatch.setenv("BEAMPIPE_SITE_SHARED_FOLDERS", "/eos")
+    finding = found_at(fileset=samples)["folders"]
+    assert finding.status == "error"
+    assert "client_folders" in finding.fact
+    assert "/eos" in finding.remedy
+
+
+@pytest.mark.parametrize(
+    ("seen", "status", "told"),
+    [
+        (["/cvmfs", "/eos"], "ok", "sees /cvmfs, /eos"),
+        (["/cvmfs"], "error", "does not see /eos"),
+        (["/cvmfs", "/eos", "/home"], "ok", "/home is there too"),
+    ],
+)
+def test_what_a_profile_says_of_folders_is_measured(seen, status, told):
+    site = load_site("slurm", shared_folders=["/cvmfs", "/eos"], client_folders=["/home"])
+    finding = doctor._judge_folders(site, seen)
+    assert (finding.status, told in finding.fact) == (status, True)
+
+
 def test_a_queue_that_refuses_is_told_in_its_words(slurm):
     slurm.change(refuse="Invalid account or account/partition combination")
     finding = found_at()["worker"]

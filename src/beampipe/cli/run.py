@@ -94,6 +94,10 @@ def command(
     def go() -> Any:
         from beampipe.runs.early import early_workers
 
+        if site is not None:
+            from beampipe.runs.at_site import check_files_at
+
+            check_files_at(site, one_or_many(fileset), options["inputs"])
         # Workers get ready while this process imports what it needs itself.
         is_elsewhere = site is not None or cluster is not None
         with (

@@ -28,6 +28,7 @@ from beampipe.clusters.leaving import close_with_process, forget
 from beampipe.clusters.opened import OpenedCluster
 from beampipe.clusters.scheduler_start import find_contact, start_scheduler
 from beampipe.clusters.site import Site
+from beampipe.clusters.site_folders import check_job_folders
 from beampipe.clusters.worker_job import describe_job, find_dialect
 from beampipe.errors import JobsFailError
 
@@ -100,6 +101,7 @@ class BatchCluster(OpenedCluster):
     # -- begin and end --------------------------------------------------------------------------
 
     async def _start(self) -> None:
+        check_job_folders(self.site, self.folder.path)
         self.folder.make()
         self.scheduler = await start_scheduler(
             self.site,

@@ -19,13 +19,17 @@ _CGROUP_LIMITS: Final = ("memory.max", "memory.limit_in_bytes")
 _NO_LIMIT_BYTES: Final = 1 << 60  # what version 1 of control groups writes for none
 
 
-def measure_worker(paths: Iterable[str], dask_worker: Any = None) -> dict[str, Any]:
+def measure_worker(
+    paths: Iterable[str], folders: Iterable[str] = (), dask_worker: Any = None
+) -> dict[str, Any]:
     """Measure the worker that this runs on (a function for `Client.run`).
 
     Parameters
     ----------
     paths : iterable of str
         Local files that a run is to read.
+    folders : iterable of str
+        That the worker should see, or should not.
     dask_worker : distributed.Worker
         Given by Dask.
 
@@ -35,7 +39,7 @@ def measure_worker(paths: Iterable[str], dask_worker: Any = None) -> dict[str, A
         ``host``, ``python``, ``cores``; ``memory_bytes`` (the limit that holds, or None),
         ``scratch_bytes`` and ``scratch`` (free where the worker puts what does not fit into
         memory), ``time`` [s since 1970], ``ends_at`` (of the job, or None), ``unseen`` (paths that
-        cannot be read, with the reason).
+        cannot be read, with the reason), ``folders`` (those that are there).
     """
     scratch = Path(dask_worker.local_directory) if dask_worker is not None else Path.cwd()
     ends_at = os.environ.get(DEADLINE, "")
@@ -49,6 +53,7 @@ def measure_worker(paths: Iterable[str], dask_worker: Any = None) -> dict[str, A
         "time": time.time(),
         "ends_at": float(ends_at) if ends_at else None,
         "unseen": {path: reason for path in paths if (reason := _why_unseen(path))},
+        "folders": [folder for folder in folders if Path(folder).expanduser().is_dir()],
     }
 
 

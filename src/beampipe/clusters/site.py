@@ -139,8 +139,8 @@ class Site(BaseModel):
         Shell lines before the worker starts.
     variables : dict
         Environment variables of the workers.
-    shared_folders, client_folders, worker_folders : tuple of str
-        Folders that both sides see, and those that only one does.
+    shared_folders, client_folders : tuple of str
+        Folders that both sides see, and those that workers do not.
     work_folder : Path
         Where scripts, logs and keys of clusters are kept.
     local_directory : str
@@ -202,7 +202,6 @@ class Site(BaseModel):
 
     shared_folders: _Words = ()
     client_folders: _Words = ()
-    worker_folders: _Words = ()
     work_folder: str = ""
     local_directory: str = ""
 
@@ -258,11 +257,9 @@ def find_contradictions(site: Site) -> Iterator[tuple[tuple[str, ...], str, str]
     relative = site.work_folder and not Path(site.work_folder).expanduser().is_absolute()
     if relative:
         yield ("work_folder",), f"'{site.work_folder}' is relative", "write a whole path"
-    for folder in site.shared_folders:
-        for key in ("client_folders", "worker_folders"):
-            if folder in getattr(site, key):
-                why = f"'{folder}' cannot be seen by both sides and by one"
-                yield ("shared_folders", key), why, "keep it in one of them"
+    for folder in sorted(set(site.shared_folders) & set(site.client_folders)):
+        why = f"'{folder}' cannot be seen by both sides and by one"
+        yield ("shared_folders", "client_folders"), why, "keep it in one of them"
 
 
 def _contradictions_of_kind(site: Site) -> Iterator[tuple[tuple[str, ...], str, str]]:

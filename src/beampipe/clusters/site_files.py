@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from beampipe.clusters.site import Site, find_contradictions
+from beampipe.clusters.site_folders import find_hidden
 from beampipe.errors import SiteInvalidError, SiteUnknownError
 from beampipe.layers import (
     Layer,
@@ -111,7 +112,7 @@ def combine(name: str, layers: list[Layer]) -> Site:
         values |= check_layer(layer, WORDS)
         origins |= {key: layer.origins[key] for key in layer.values}
     site = Site.model_construct(**{**dict(Site()), **values}).with_origins(name, origins)
-    for keys, why, fix in find_contradictions(site):
+    for keys, why, fix in (*find_contradictions(site), *find_hidden(site)):
         places = "; ".join(f"`{key}` from {site.origin(key)}" for key in keys)
         listed = " and ".join(f"`{key}`" for key in keys)
         raise SiteInvalidError(

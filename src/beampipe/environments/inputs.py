@@ -50,6 +50,17 @@ def list_inputs(paths: Iterable[Path]) -> tuple[InputFile, ...]:
     return tuple(InputFile(str(path)) for path in _list_files(paths))
 
 
+def find_unsent(paths: Iterable[Path]) -> list[str]:
+    """Declared inputs that are too large to be sent, with those before them."""
+    unsent, left = [], LARGEST_BYTES
+    for path in _list_files(paths):
+        with contextlib.suppress(OSError):
+            left -= path.stat().st_size
+            if left < 0:
+                unsent.append(str(path))
+    return unsent
+
+
 def pack_inputs(paths: Iterable[Path]) -> tuple[InputFile, ...]:
     """Read declared inputs; of a folder all files in it.
 

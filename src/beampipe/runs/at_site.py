@@ -3,17 +3,42 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from beampipe.clusters.connecting import connect
 from beampipe.clusters.opening import cluster
+from beampipe.clusters.site_files import load_site
+from beampipe.clusters.site_folders import check_seen
+from beampipe.datasets.fileset import read_fileset
+from beampipe.datasets.urls import is_remote
+from beampipe.environments.inputs import find_unsent
 from beampipe.errors import WorkersLostError
+from beampipe.runs.reusing import absolute_paths
 
 if TYPE_CHECKING:
     from distributed import Client
 
 _MOST_WORKERS = 100
+
+
+def check_files_at(site: str, fileset: Any, inputs: Iterable[str | Path] = ()) -> None:
+    """See whether workers of a site can see the files of a run, as far as its profile says.
+
+    Raises
+    ------
+    SiteFoldersError
+        ``site-folders``: there are files that only the client sees.
+    """
+    profile = load_site(site)
+    if not profile.client_folders:
+        return
+    files = [file for dataset in read_fileset(fileset).values() for file in dataset.files]
+    local = [file.urls[0] for file in files if not any(map(is_remote, file.urls))]
+    check_seen(profile, local, f"of {len(files)} files")
+    # What is smaller goes along with the run.
+    check_seen(profile, find_unsent(absolute_paths(inputs)), "inputs, too large to be sent")
 
 
 @contextlib.contextmanager

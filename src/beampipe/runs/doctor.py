@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -14,6 +14,7 @@ from beampipe.clusters.condor_bindings import describe_way
 from beampipe.clusters.opening import cluster, resolve_site
 from beampipe.clusters.probe import measure_worker
 from beampipe.clusters.site import Site
+from beampipe.clusters.site_folders import is_unseen, unseen_error
 from beampipe.clusters.worker_job import find_dialect
 from beampipe.datasets.fileset import read_fileset
 from beampipe.datasets.urls import is_remote
@@ -115,6 +116,9 @@ def _examine_here(patient: _Patient, processor: Any, fileset: Any) -> Iterator[F
             urls = [file.urls[0] for dataset in found.values() for file in dataset.files]
             patient.paths = [url for url in urls if not is_remote(url)]
             yield from _look_at_files(patient.paths, n_remote=len(urls) - len(patient.paths))
+            if unseen := [path for path in patient.paths if is_unseen(site, path)]:
+                what = f"{len(unseen)} of {len(urls)} files"
+                yield _from_error("folders", unseen_error(site, unseen, what))
     yield from _look_at_credentials(site, urls)
 
 
@@ -186,14 +190,18 @@ def _no_worker(patience_s: float, reason: str) -> Finding:
 def _look_around(patient: _Patient, client: Any) -> Iterator[Finding]:
     yield from _compare_versions(client)
     sent_at = time.time()
-    (facts,) = client.run(measure_worker, patient.paths[:_MOST_PATHS]).values()
+    site = patient.site
+    named = [*site.shared_folders, *site.client_folders]
+    (facts,) = client.run(measure_worker, patient.paths[:_MOST_PATHS], named).values()
     back_at = time.time()
     yield Finding("worker-host", "ok", f"{facts['host']}, {facts['python']}")
-    yield from _judge_resources(patient.site, facts)
+    yield from _judge_resources(site, facts)
     yield _judge_clock(facts["time"], sent_at, back_at)
     if facts["ends_at"] is not None:
         left_min = (facts["ends_at"] - facts["time"]) / 60
         yield Finding("walltime", "ok", f"the job has {left_min:.0f} minutes left")
+    if named:
+        yield _judge_folders(site, facts["folders"])
     if patient.paths:
         yield _judge_paths(patient.paths[:_MOST_PATHS], facts["unseen"])
     if patient.processor is not None:
@@ -242,6 +250,20 @@ def _judge_clock(there: float, sent_at: float, back_at: float) -> Finding:
         fact = f"the worker's clock is {ahead_s:+.0f} s off this host's"
         return Finding("clock", "warning", fact, "tell the site: certificates and tokens will fail")
     return Finding("clock", "ok", "both clocks agree")
+
+
+def _judge_folders(site: Site, seen: Collection[str]) -> Finding:
+    """Whether the profile is right in what it says of folders."""
+    missing = [folder for folder in site.shared_folders if folder not in seen]
+    if missing:
+        fact = f"the worker does not see {', '.join(missing)}, which the profile says it does"
+        return Finding("folders", "error", fact, f"correct `shared_folders` of '{site.name}'")
+    # A folder of the same name may be another one: what lies in it tells.
+    there = [folder for folder in site.client_folders if folder in seen]
+    also = f"; {', '.join(there)} is there too, though it may be another one" if there else ""
+    return Finding(
+        "folders", "ok", f"the worker sees {', '.join(site.shared_folders) or 'no folder'}{also}"
+    )
 
 
 def _judge_paths(paths: list[str], unseen: Mapping[str, str]) -> Finding:
