@@ -36,6 +36,14 @@ def test_workers_may_be_at_a_site(workplace):
     assert "did you mean 'slurm'" in done.stderr
 
 
+def test_files_that_workers_do_not_see_are_refused(workplace, monkeypatch):
+    monkeypatch.setenv("BEAMPIPE_SITE_CLIENT_FOLDERS", str(Path.cwd()))
+    done = call("run", "my analysis.py:spectrum", "data", "--on", "local")
+    assert done.exit_code == 1
+    assert "[site-folders]" in done.stderr
+    assert "client_folders" in done.stderr
+
+
 def test_quiet_is_quiet(workplace):
     done = run("spectrum", "data", "--quiet")
     assert (done.exit_code, done.stdout, done.stderr) == (0, "", "")
