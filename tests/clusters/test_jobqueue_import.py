@@ -51,7 +51,7 @@ def test_a_configuration_becomes_profiles(made):
     assert site.batch_system == "slurm"
     assert (site.cores, site.processes, site.memory) == (4, 2, 16_000_000_000)
     assert (site.queue, site.account, site.walltime) == ("long µ", "cms", 5400.0)
-    assert site.interface == "ib0"
+    assert (site.interface, site.worker_interface) == ("ib0", "ib0")
     assert site.prologue == ("module load python",)
     assert site.directives == ("--constraint=el9",)
     assert (site.worker_ports, site.scheduler_ports) == ((10000, 10070), (8786, 8786))

@@ -19,7 +19,6 @@ _SAME = {
     "account": "account",
     "cores": "cores",
     "processes": "processes",
-    "interface": "interface",
     "python": "python",
     "local-directory": "local_directory",
 }
@@ -115,6 +114,8 @@ def _take(key: str, value: Any, values: dict[str, Any]) -> bool:
     """Take one entry over; whether that was possible."""
     if key in _SAME:
         values[_SAME[key]] = value
+    elif key == "interface":  # of both, unless the scheduler has its own
+        values |= {"worker_interface": value, **({} if key in values else {key: value})}
     elif key in _LISTS:
         lines = [value] if isinstance(value, str) else value
         values[_LISTS[key]] = (*values.get(_LISTS[key], ()), *map(str, lines))

@@ -17,7 +17,8 @@ SHORTEST_WALLTIME_S = 60.0
 GATEWAY = "gateway"
 # What is of jobs and connections that we start ourselves.
 NOT_FOR_GATEWAYS = (
-    *("directives", "processes", "walltime", "max_jobs", "interface", "contact_address", "tls"),
+    *("directives", "processes", "walltime", "max_jobs", "contact_address", "tls"),
+    *("interface", "worker_interface"),
     *("scheduler_ports", "worker_ports", "nanny_ports", "dashboard_ports", "key_files", "python"),
     *("prologue", "work_folder", "local_directory"),
 )
@@ -125,8 +126,8 @@ class Site(BaseModel):
         Shortest time between two submissions, and between two looks at the queue [s].
     start_timeout : float
         How long a running job may take until its worker is connected [s].
-    interface, contact_address : str
-        The network interface of the scheduler, and the address that workers call.
+    interface, worker_interface, contact_address : str
+        The network interface of the scheduler, that of workers, and the address that workers call.
     scheduler_ports, worker_ports, nanny_ports, dashboard_ports : tuple of int
         Ranges of ports.
     tls : bool
@@ -184,6 +185,7 @@ class Site(BaseModel):
     start_timeout: _Time = 600.0
 
     interface: str = ""
+    worker_interface: str = ""
     contact_address: str = ""
     scheduler_ports: _Ports = (0, 0)
     worker_ports: _Ports = (0, 0)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from beampipe.batch.model import Dialect, JobDescription
 from beampipe.batch.registry import DIALECTS
@@ -112,7 +112,7 @@ def _command(site: Site, folder: ClusterFolder, scheduler: str) -> tuple[str, ..
         key = folder.key.name if sent else str(folder.key)
         worker += ["--tls-ca-file", certificate, "--tls-cert", certificate, "--tls-key", key]
     worker += _ports("--worker-port", site.worker_ports) + _ports("--nanny-port", site.nanny_ports)
-    worker += ["--interface", site.interface] if site.interface else []
+    worker += ["--interface", site.worker_interface] if site.worker_interface else []
     worker += ["--local-directory", site.local_directory] if site.local_directory else []
     return (*start, "--", *worker)
 
@@ -124,20 +124,37 @@ def _ports(option: str, ports: Ports) -> list[str]:
     return [option, str(first) if first == last else f"{first}:{last}"]
 
 
+# Each becomes the environment's Python. `conda run` and `pixi run` would stay and wait for it, and
+# a signal that the batch system sends to the job's first process alone would not reach the worker.
+_IN_CONDA: Final = 'eval "$(conda shell.bash hook)" && conda activate "$0" && exec python "$@"'
+_IN_PIXI: Final = 'eval "$(pixi shell-hook --shell bash --manifest-path "$0")" && exec python "$@"'
+
+
 def python_of(site: Site) -> list[str]:
     """How the Python of the workers is started."""
-    container = ["apptainer", "exec", site.apptainer] if site.apptainer else []
+    container = _enter_container(site) if site.apptainer else []
     if site.venv:
         return [*container, str(Path(site.venv).expanduser() / "bin" / "python")]
     if site.conda:
         by_path = "/" in site.conda
-        chosen = "--prefix" if by_path else "--name"
-        return [*container, "conda", "run", "--no-capture-output", chosen, site.conda, "python"]
+        chosen = str(Path(site.conda).expanduser()) if by_path else site.conda
+        return [*container, "bash", "-c", _IN_CONDA, chosen]
     if site.pixi:
         project = str(Path(site.pixi).expanduser() / "pixi.toml")
-        return [*container, "pixi", "run", "--manifest-path", project, "python"]
+        return [*container, "bash", "-c", _IN_PIXI, project]
     own = "python3" if site.apptainer else sys.executable
     return [*container, site.python or own]
+
+
+def _enter_container(site: Site) -> list[str]:
+    """Run in an image that sees the cluster's folder, besides home, /tmp and where it is run.
+
+    Apptainer passes signals on to what it runs.
+    """
+    enter = ["apptainer", "exec"]
+    if site.work_folder and site.key_files == "shared":
+        enter += ["--bind", str(Path(site.work_folder).expanduser())]
+    return [*enter, site.apptainer]
 
 
 def with_count(job: JobDescription, count: int) -> JobDescription:
