@@ -5,8 +5,9 @@ import socket
 
 import pytest
 from distributed.security import Security
+from tornado.httpclient import AsyncHTTPClient
 
-from beampipe.clusters.scheduler_start import find_contact, start_scheduler
+from beampipe.clusters.scheduler_start import add_dashboard, find_contact, start_scheduler
 from beampipe.clusters.site import Site
 from beampipe.errors import ClusterStartError
 
@@ -55,6 +56,25 @@ def test_a_range_that_is_taken_is_an_error():
 def test_an_interface_that_is_not_there_is_an_error():
     with pytest.raises(ClusterStartError, match="interface"):
         start(interface="no-such0")
+
+
+def test_the_dashboard_follows():
+    async def ask(scheduler, page):
+        answer = await AsyncHTTPClient().fetch(
+            f"http://127.0.0.1:{scheduler.http_server.port}/{page}", raise_error=False
+        )
+        return answer.code, answer.effective_url.rpartition("/")[2]
+
+    async def story():
+        scheduler = await start_scheduler(Site.model_validate({"batch_system": "slurm"}), None)
+        try:
+            before = await ask(scheduler, "status")
+            await add_dashboard(scheduler)
+            return before, await ask(scheduler, "status"), await ask(scheduler, "")
+        finally:
+            await scheduler.close()
+
+    assert asyncio.run(story()) == ((404, "status"), (200, "status"), (200, "status"))
 
 
 def test_workers_may_be_told_another_address():

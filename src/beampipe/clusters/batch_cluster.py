@@ -26,7 +26,7 @@ from beampipe.clusters.fleet_keeper import FleetKeeper
 from beampipe.clusters.job_leases import JobLease
 from beampipe.clusters.leaving import close_with_process, forget
 from beampipe.clusters.opened import OpenedCluster
-from beampipe.clusters.scheduler_start import find_contact, start_scheduler
+from beampipe.clusters.scheduler_start import add_dashboard, find_contact, start_scheduler
 from beampipe.clusters.site import Site
 from beampipe.clusters.site_folders import check_job_folders
 from beampipe.clusters.worker_job import describe_job, find_dialect
@@ -95,6 +95,7 @@ class BatchCluster(OpenedCluster):
         self._queue: BatchQueue | None = None
         self._keeper: FleetKeeper | None = None
         self._asked: Callable[[FleetKeeper], None] | None = None
+        self._dashboard: asyncio.Future[None] | None = None
         super().__init__(asynchronous=asynchronous, name=name or self.tag, quiet=quiet)  # type: ignore[no-untyped-call]
         self._open()
 
@@ -130,6 +131,7 @@ class BatchCluster(OpenedCluster):
         if self._asked is not None:
             self._asked(self._keeper)
         self._keeper.start()
+        self._dashboard = asyncio.ensure_future(add_dashboard(self.scheduler))
 
     def _when_open(self) -> None:
         close_with_process(self)
@@ -153,6 +155,8 @@ class BatchCluster(OpenedCluster):
     async def _close(self) -> None:
         if self.status in {Status.closed, Status.closing}:
             return
+        if self._dashboard is not None:
+            self._dashboard.cancel()
         is_over = True
         try:
             if self._keeper is not None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
+import importlib
 import socket
 from typing import Any
 
@@ -70,9 +72,19 @@ def _make_scheduler(site: Site, port: int, security: Security | None) -> Schedul
             interface=site.interface or None,
             security=security,
             dashboard_address=f":{_free_port(site.dashboard_ports)}",
+            dashboard=False,  # it follows
         )
     make_room(scheduler)
     return scheduler
+
+
+async def add_dashboard(scheduler: Scheduler) -> None:
+    """Put the dashboard's pages on the scheduler's web server.
+
+    Importing them takes half a second, in which workers can be on their way already.
+    """
+    pages = await asyncio.to_thread(importlib.import_module, "distributed.dashboard.scheduler")
+    pages.connect(scheduler.http_application, scheduler.http_server, scheduler, prefix="/")
 
 
 def find_contact(site: Site, scheduler: Any) -> str:
