@@ -15,7 +15,7 @@ from beampipe.batch.htcondor_bindings import HTCondorBindings
 from beampipe.batch.registry import DIALECTS
 from beampipe.clusters import condor_bindings
 from beampipe.clusters.batch_queue import run_command
-from beampipe.clusters.condor_bindings import choose_dialect
+from beampipe.clusters.condor_bindings import choose_dialect, explain_missing
 from beampipe.clusters.site_files import load_site
 from beampipe.clusters.worker_job import find_dialect
 from beampipe.errors import BatchOutputError
@@ -55,6 +55,17 @@ def test_a_site_can_say_that_the_commands_are_to_be_used(checked, monkeypatch):
     assert isinstance(find_dialect(load_site("htcondor", directives=["+A = 1"])), HTCondorBindings)
     monkeypatch.setenv("BEAMPIPE_SITE_USE_BINDINGS", "false")
     assert find_dialect(load_site("htcondor")) == HTCondor()
+
+
+def test_what_is_missing_is_said_of_both_ways(checked, monkeypatch):
+    assert explain_missing(DIALECTS["slurm"], ["sbatch", "squeue"]) == "not on PATH: sbatch, squeue"
+    checked[:] = ["", "Unable to locate local daemon"]
+    said = explain_missing(HTCondor(), ["condor_q"])
+    assert said == "not on PATH: condor_q; its Python bindings: Unable to locate local daemon"
+    checked[:] = ["25.14.1", ""]
+    assert "not to be used" in explain_missing(HTCondor(), ["condor_q"])
+    monkeypatch.setattr(condor_bindings, "find_spec", lambda _: None)
+    assert "beampipe[htcondor]" in explain_missing(HTCondor(), ["condor_q"])
 
 
 def test_no_other_system_has_bindings(checked):

@@ -21,6 +21,7 @@ from beampipe.batch.model import (
     JobState,
     JobStatus,
 )
+from beampipe.clusters.condor_bindings import explain_missing
 from beampipe.clusters.fleet import Report
 from beampipe.clusters.worker_job import with_count
 from beampipe.errors import BatchError, BatchOutputError, ClusterStartError
@@ -150,7 +151,7 @@ class BatchQueue:
         if missing:
             raise ClusterStartError(
                 f"This host has not the commands of {self.dialect.name}.",
-                why=f"not on PATH: {', '.join(missing)}",
+                why=explain_missing(self.dialect, missing),
                 fix="go to a host from which jobs can be submitted, or name another site",
             )
 

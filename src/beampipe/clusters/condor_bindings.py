@@ -61,6 +61,17 @@ def describe_way(dialect: Dialect) -> str:
     return f"{dialect.name} is asked by its commands: {', '.join(dialect.commands)}"
 
 
+def explain_missing(dialect: Dialect, missing: Iterable[str]) -> str:
+    """Why a batch system cannot be asked here: its commands, and the bindings that could do."""
+    commands = f"not on PATH: {', '.join(missing)}"
+    if dialect.name != "htcondor":
+        return commands
+    if find_spec(MODULE) is None:
+        return f"{commands}; nor are its Python bindings (pip install 'beampipe[htcondor]')"
+    _, why = _check_bindings(os.environ.get("CONDOR_CONFIG", ""))
+    return f"{commands}; its Python bindings: {why or 'they are not to be used'}"
+
+
 @functools.lru_cache(maxsize=4)
 def _check_bindings(_configuration: str) -> tuple[str, str]:
     """Ask the queue for nothing: the bindings' version; else nothing, and why."""

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from beampipe.checks import Finding
 from beampipe.clusters.batch_queue import find_missing_commands
-from beampipe.clusters.condor_bindings import describe_way
+from beampipe.clusters.condor_bindings import describe_way, explain_missing
 from beampipe.clusters.opening import cluster, resolve_site
 from beampipe.clusters.probe import measure_worker
 from beampipe.clusters.site import Site
@@ -96,7 +96,7 @@ def _examine_here(patient: _Patient, processor: Any, fileset: Any) -> Iterator[F
             else Finding(
                 "batch-commands",
                 "error",
-                f"not on PATH: {', '.join(missing)}",
+                explain_missing(dialect, missing),
                 f"go to a host from which jobs of {site.batch_system} can be submitted",
             )
         )
