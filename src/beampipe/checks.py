@@ -43,13 +43,15 @@ class Finding:
             raise ValueError(f"finding {self.code!r} has status {self.status!r} and no remedy")
 
 
-def render_findings(findings: Iterable[Finding]) -> str:
+def render_findings(findings: Iterable[Finding], *, code_width: int = 0) -> str:
     r"""Write findings as plain text, one per line, remedies below their findings.
 
     Parameters
     ----------
     findings : iterable of Finding
         In the order in which they are to stand.
+    code_width : int
+        At least so wide is the column of codes, where findings are written one by one.
 
     Returns
     -------
@@ -63,7 +65,7 @@ def render_findings(findings: Iterable[Finding]) -> str:
              fix: delete old runs
     """
     rows = list(findings)
-    code_width = max((len(row.code) for row in rows), default=0)
+    code_width = max([code_width, *(len(row.code) for row in rows)])
     status_width = max(len(status) for status in STATUSES)
     lines = []
     for row in rows:

@@ -73,6 +73,7 @@ def ask(site):
         (401, b'{"error": "who are you"}', GatewayAccessError, "authentication: basic"),
         (401, b"", GatewayAccessError, "gateway.auth.kwargs"),
         (500, b'{"error": "Failure verifying API token"}', GatewayAccessError, "verifying"),
+        (500, b'{"error": "Permission failure of token"}', GatewayAccessError, "has expired"),
         (403, b'{"error": "go away"}', GatewayAccessError, "does not allow this"),
         (502, b"", GatewayUnreachableError, "in front of it answers 502"),
         (503, b"", GatewayUnreachableError, "in front of it answers 503"),

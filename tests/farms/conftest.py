@@ -21,6 +21,7 @@ collect_ignore_glob = [
     "*_story.py",
     "storytelling.py",
     "gateway_config.py",
+    "hub_config.py",
     "slow_processor.py",
 ]  # programs
 

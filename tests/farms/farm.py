@@ -52,6 +52,10 @@ class Farm:
         """The same farm, for another ordinary user."""
         return replace(self, user=SECOND_USER)
 
+    def with_environment(self, more: dict[str, str]) -> Farm:
+        """The same farm, with more in the environment of who uses it."""
+        return replace(self, environment={**self.environment, **more})
+
     def as_user(self, *argv: str) -> list[str]:
         """The command that does `argv` as its ordinary user."""
         return [

@@ -24,14 +24,19 @@ PATIENCE_S = 150
 SIZE = {"memory": "400 MiB", "look_every": "2 s", "submit_every": "1 s"}
 # Before the names of HTCondor's commands, where those are not to be used by a cluster.
 OTHER = os.environ.get("STORIES_COMMANDS", "")
-CANCEL = {"slurm": "scancel", "htcondor": f"{OTHER}condor_rm", "sge": "qdel"}[SYSTEM]
+CANCEL = {
+    "slurm": "scancel",
+    "htcondor": f"{OTHER}condor_rm",
+    "sge": "qdel",
+    "oar": "oardel",
+}[SYSTEM]
 
 # A job that waits, and would wait long.
 WAITS = {
     "slurm": "--begin=now+1hour",
     "htcondor": "requirements = False",
     "sge": "-a 203001010000",
-}[SYSTEM]
+}.get(SYSTEM, "")
 
 
 def open_cluster(**more: Any) -> Any:

@@ -10,9 +10,11 @@ import pytest
 from tests.environments import grid
 
 from beampipe.batch.registry import DIALECTS
+from beampipe.checks import Finding
 from beampipe.clusters import batch_queue
 from beampipe.clusters.site_files import load_site
-from beampipe.runs import doctor
+from beampipe.datasets.storage_probe import Sample
+from beampipe.runs import doctor, doctor_storage
 from beampipe.runs.doctor import examine
 from beampipe.testing.fake_batch.commands import install_fakes
 from beampipe.testing.fake_batch.queue import FakeQueue
@@ -49,6 +51,13 @@ def _no_credentials(tmp_path, monkeypatch):
     monkeypatch.delenv("X509_USER_PROXY", raising=False)
 
 
+@pytest.fixture(autouse=True)
+def _a_queue_that_is_known(monkeypatch):
+    """The fake commands know nothing of queues; see test_doctor_admission.py."""
+    found = [Finding("queue", "ok", "it is up"), Finding("account", "ok", "yours: cms")]
+    monkeypatch.setattr(doctor, "examine_admission", lambda _: iter(found))
+
+
 @pytest.fixture
 def slurm(tmp_path, monkeypatch):
     """Fake commands, with processes of this machine behind them."""
@@ -79,8 +88,8 @@ def statuses(findings):
 def test_a_site_where_all_is_well(slurm, analysis, samples):
     findings = found_at(processor=analysis, fileset=samples)
     assert set(findings) == {
-        *("site-profile", "batch-commands", "processor", "fileset", "proxy", "token"),
-        *("worker", "versions"),
+        *("site-profile", "batch-commands", "queue", "account", "processor", "fileset"),
+        *("proxy", "token", "worker", "scheduler-ports", "worker-ports", "versions"),
         *("worker-host", "memory", "scratch", "clock", "walltime", "paths", "imports"),
     }
     assert set(statuses(findings).values()) <= {"ok", "warning"}  # scratch may be short here
@@ -109,12 +118,15 @@ def test_a_processor_and_files_that_are_not_there_are_named(slurm, monkeypatch):
     monkeypatch.setattr(doctor, "_examine_worker", lambda *_: iter(()))
     findings = found_at(processor="none.py:process", fileset=["/no/where/a.root"])
     assert statuses(findings) == {
-        "site-profile": "ok", "batch-commands": "ok", "processor": "error", "fileset": "error",
-        "proxy": "ok", "token": "ok",
+        "site-profile": "ok", "batch-commands": "ok", "queue": "ok", "account": "ok",
+        "processor": "error", "fileset": "error", "proxy": "ok", "token": "ok",
     }  # fmt: skip
     assert "/no/where/a.root" in findings["fileset"].fact
+    sample = Sample(url="root://host//a.root", message="It may not be read.", fix="a proxy")
+    monkeypatch.setattr(doctor_storage, "probe_storage", lambda *_, **__: [sample])
     remote = found_at(fileset=["root://host//a.root"])
-    assert "1 behind URLs" in remote["fileset"].fact
+    assert "1 are behind URLs" in remote["fileset"].fact
+    assert remote["storage"].fact == "root://host: It may not be read."
     assert remote["proxy"].status == "warning"
     assert "1 files are behind XRootD" in remote["proxy"].fact
     assert found_at(fileset="*.nothing")["fileset"].status == "error"
@@ -126,6 +138,7 @@ def test_a_proxy_that_ends_before_a_job_does_is_named(slurm, monkeypatch, tmp_pa
     monkeypatch.setattr(doctor, "_examine_worker", lambda *_: iter(()))
     monkeypatch.setattr("beampipe.environments.credential_checks.find_proxy", lambda _: path)
     monkeypatch.setenv("BEAMPIPE_SITE_WALLTIME", "3 h")
+    monkeypatch.setattr(doctor_storage, "probe_storage", lambda *_, **__: [])
     finding = found_at(fileset=["root://host//a.root"])["proxy"]
     assert (finding.status, "too early" in finding.fact) == ("error", True)
     assert found_at()["proxy"].status == "warning"  # no file asks for it
@@ -253,6 +266,22 @@ def test_a_processor_that_a_worker_cannot_import(versions, analysis):
     assert finding.status == "error"
     assert "correctionlib" in finding.fact
     assert look(patient=patient)["imports"].status == "ok"
+
+
+def test_a_job_without_a_way_to_its_scheduler_is_told_at_once(slurm, monkeypatch):
+    monkeypatch.setattr("beampipe.clusters.batch_cluster.find_contact", lambda *_: "tls://[::1]:1")
+    findings = found_at()
+    assert findings["scheduler-ports"].status == "error"
+    assert "to ::1 port 1: " in findings["scheduler-ports"].fact
+    assert "worker" not in findings
+
+
+def test_a_worker_that_hears_nothing_is_asked_nothing(slurm, monkeypatch):
+    deaf = Finding("worker-ports", "error", "it hears nothing", "open them")
+    monkeypatch.setattr(doctor, "find_deaf_worker", lambda *_: deaf)
+    findings = [f for f in examine("slurm", patience_s=90) if f.code.startswith("worker")]
+    assert [f.status for f in findings] == ["ok", "error", "warning"]
+    assert "cannot be asked anything" in findings[-1].fact
 
 
 def test_here_needs_no_batch_system():

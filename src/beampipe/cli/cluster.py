@@ -171,9 +171,13 @@ def logs_command(name: str | None, *, job_id: str | None) -> None:
 
     record = find_cluster(name)
     if record.server_name:
+        from beampipe.clusters.gateway_logs import find_log_folder
+
+        folder = find_log_folder(record.load_site(), record.server_name)
         click.echo(
             f"# A {record.provider} shows the logs of what runs and is connected. What a scheduler "
-            "or worker wrote that ended, or never began, its operators have.",
+            "or worker wrote that ended, or never began, "
+            + (f"is in {folder} until the cluster ends." if folder else "its operators have."),
             err=True,
         )
     elif record.standing is not Standing.RUNNING:  # its log may say why

@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import asdict
+from typing import TYPE_CHECKING
 
 import click
 
 from beampipe.cli.completion import FileOrName
 from beampipe.cli.json_output import print_json
 from beampipe.cli.options import json_option
+
+if TYPE_CHECKING:
+    from beampipe.checks import Finding
+
+_CODE_WIDTH = len("scheduler-ports")
 
 
 @click.command("doctor")
@@ -18,7 +24,8 @@ from beampipe.cli.options import json_option
     "--fileset",
     type=FileOrName(),
     multiple=True,
-    help="Whether workers see these files. Repeatable.",
+    help="Whether these files are seen here and by workers, and how quickly they are read. "
+    "Repeatable.",
 )
 @click.option(
     "--wait",
@@ -41,8 +48,9 @@ def command(
 ) -> None:
     """Find out what would go wrong at a site, here and on a worker.
 
-    A worker is asked for as a run would; it ends with the command. The exit code is 1 if
-    anything is an error.
+    Queue and account, ports, storage, versions, memory, clocks, and more. A worker is asked for as
+    a run would; it ends with the command. The exit code is 1 if anything is an error; what could
+    not be checked is a warning.
 
     \b
     Examples:
@@ -63,8 +71,19 @@ def command(
     ):
         found.append(finding)
         if not as_json:
-            click.echo(render_findings([finding]))
+            click.echo(render_findings([finding], code_width=_CODE_WIDTH))
     if as_json:
         print_json([asdict(finding) for finding in found])
+    else:
+        click.echo(_sum_up(found))
     if any(finding.status == "error" for finding in found):
         ctx.exit(1)
+
+
+def _sum_up(found: list[Finding]) -> str:
+    """In one line: what is to be mended, and what was not checked."""
+    errors = sum(finding.status == "error" for finding in found)
+    warnings = sum(finding.status == "warning" for finding in found)
+    parts = [f"{count} {word}" for count, word in ((errors, "to mend"), (warnings, "to know of"))]
+    shown = [part for part in parts if not part.startswith("0 ")]
+    return f"\n{len(found)} findings, {', '.join(shown)}" if shown else "\nall is well"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import importlib
 import os
+import re
 import shlex
 import signal
 import sys
@@ -153,9 +154,23 @@ def complete_usage_error(ctx: click.Context, error: click.UsageError) -> click.U
     if isinstance(error, click.NoSuchOption):
         advice = explain_option(error.option_name)
         error = click.UsageError(advice, error.ctx) if advice else error
+    elif advice := guess_site(error):
+        error = click.UsageError(f"{error.message.rstrip('.')}. {advice}", error.ctx)
     if is_wanted(ctx):
         print_json(plain_failure(FAILED, code="usage", message=error.format_message()))
     return error
+
+
+def guess_site(error: click.UsageError) -> str:
+    """Say how a site is named, if a word that nobody understands is one."""
+    command = None if error.ctx is None else error.ctx.command
+    if command is None or not any("--on" in parameter.opts for parameter in command.params):
+        return ""
+    from beampipe.clusters.site_files import list_sites
+
+    sites = list_sites()
+    words = re.findall(r"[\w.-]+", error.message.rpartition(" ")[2])
+    return next((f"Did you mean '--on {word}'?" for word in words if word in sites), "")
 
 
 def explain_option(option: str) -> str:

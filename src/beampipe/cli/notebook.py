@@ -37,11 +37,17 @@ def command(ctx: click.Context, *, site: str | None, here: bool, name: str, fold
         return
     from beampipe.cli.cluster import detect_site_of
     from beampipe.clusters.notebooks import open_notebook
+    from beampipe.clusters.site import GATEWAY
     from beampipe.clusters.site_files import load_site
 
     if here and site is not None:
         raise click.UsageError("--here and --on exclude each other.")
     profile = None if here else load_site(detect_site_of(site))
+    if profile is not None and profile.provider == GATEWAY:
+        raise click.UsageError(
+            f"Site '{profile.name}' is a gateway, which starts clusters and no notebooks: use its "
+            "facility's JupyterHub, or --here for one on this host."
+        )
     if profile is not None and not profile.batch_system:
         profile = None  # a site of this host's own
     book = open_notebook(

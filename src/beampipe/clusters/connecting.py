@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import math
+import weakref
 from dataclasses import asdict
 from typing import Any
 
@@ -16,6 +17,7 @@ from beampipe.clusters.fleet import Job, Phase
 from beampipe.clusters.keepers import find_cluster, find_keeper
 from beampipe.clusters.named import NamedCluster, Standing, Wish
 from beampipe.clusters.opened import OpenedCluster
+from beampipe.clusters.watching import watch_workers
 from beampipe.errors import ClusterGoneError
 
 _CONNECT_S = 10.0
@@ -92,6 +94,10 @@ class ConnectedCluster(OpenedCluster):
             await super()._start()  # type: ignore[no-untyped-call]
         except (OSError, TimeoutError) as error:
             raise gone(self.record, str(error) or f"no answer within {_CONNECT_S:.0f} s") from error
+
+    def _watch_worker_status(self, comm: Any) -> Any:
+        """Know the workers, also where others look at this cluster; holds no reference to it."""
+        return watch_workers(weakref.ref(self), comm)
 
     async def _ask(self, what: str, **arguments: Any) -> Any:
         return await getattr(self.scheduler_comm, f"beampipe_{what}")(**arguments)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
+import weakref
 from collections.abc import Callable
 from typing import Any, Final
 
@@ -23,10 +24,12 @@ from beampipe.clusters.gateway_door import (
     find_address,
     limit_patience,
 )
+from beampipe.clusters.gateway_logs import LogWatch, read_logs, watched_log
 from beampipe.clusters.gateway_options import choose_options, read_offer
 from beampipe.clusters.leaving import close_with_process, forget
 from beampipe.clusters.named import Wish
 from beampipe.clusters.site import Site
+from beampipe.clusters.watching import watch_workers
 from beampipe.errors import (
     BeampipeError,
     ClusterGoneError,
@@ -118,7 +121,8 @@ class SiteGatewayCluster(GatewayCluster):  # type: ignore[misc]
             if self.status == "created":
                 await self._submit()
                 self.status = "starting"
-            await self._wait_until_ready()
+            async with watched_log(self.site, self.name) as log:
+                await self._wait_until_ready(log)
             await super()._start_async()
         if self._watch_worker_status_task is None:  # dask-gateway says nothing of it
             raise GatewayUnreachableError(
@@ -130,6 +134,10 @@ class SiteGatewayCluster(GatewayCluster):  # type: ignore[misc]
             )
         if self._wish is not None:
             await self._ask_for(self._wish)
+
+    def _watch_worker_status(self, comm: Any) -> Any:
+        """Know the workers, also where others look at this cluster; holds no reference to it."""
+        return watch_workers(weakref.ref(self), comm)
 
     async def _submit(self) -> None:
         options = await self.gateway._cluster_options(use_local_defaults=False)  # noqa: SLF001
@@ -167,7 +175,7 @@ class SiteGatewayCluster(GatewayCluster):  # type: ignore[misc]
             option="",
         )
 
-    async def _wait_until_ready(self) -> None:
+    async def _wait_until_ready(self, log: LogWatch) -> None:
         give_up = time.monotonic() + self.site.start_timeout
         told, words = "", "pending"
         while True:
@@ -182,12 +190,12 @@ class SiteGatewayCluster(GatewayCluster):  # type: ignore[misc]
                 if report.status is ClusterStatus.RUNNING:
                     return
                 if report.status is not ClusterStatus.PENDING:
-                    raise self._not_started(words)
+                    raise self._not_started(words, log.tail)
             if words != told:
                 told = words
                 self._say(f"cluster {self.name} at site '{self.site.name}': {words}")
             if time.monotonic() > give_up:
-                raise self._not_started(words, is_late=True)
+                raise self._not_started(words, log.tail, is_late=True)
             await asyncio.sleep(_LOOK_S)
 
     async def _report(self, *, wait: bool = False) -> ClusterReport:
@@ -198,7 +206,7 @@ class SiteGatewayCluster(GatewayCluster):  # type: ignore[misc]
                 raise
             raise self._gone(str(error)) from error
 
-    def _not_started(self, words: str, *, is_late: bool = False) -> BeampipeError:
+    def _not_started(self, words: str, tail: str, *, is_late: bool = False) -> BeampipeError:
         if not self._is_new:
             return self._gone(f"the gateway says that it is {words}")
         limit = f"within {self.site.start_timeout:g} s (`start_timeout`)"
@@ -206,9 +214,11 @@ class SiteGatewayCluster(GatewayCluster):  # type: ignore[misc]
             f"Cluster {self.name} at site '{self.site.name}' "
             + (f"was not ready {limit}." if is_late else "did not start."),
             why=f"the state that the gateway reported last: {words}"
-            + ("" if is_late else "; it tells no reason"),
+            + (f"; its scheduler's job wrote: {tail}" if tail else "")
+            + ("" if is_late or tail else "; it tells no reason"),
             fix="see whether the environment or image of its options exists there, and has dask, "
-            "distributed and dask-gateway in it; its operators find the reason in its log",
+            "distributed and dask-gateway in it"
+            + ("" if tail else "; its operators find the reason in its log"),
             cluster=self.name,
             status=words,
         )
@@ -282,12 +292,15 @@ class SiteGatewayCluster(GatewayCluster):  # type: ignore[misc]
         """None: a gateway tells nothing of the jobs behind its workers."""
         return []
 
-    def job_log(self, job_id: str) -> str:  # noqa: ARG002 (as other clusters have it)
-        """None: a gateway keeps its jobs' output to itself."""
-        return ""
+    def job_log(self, job_id: str) -> str:
+        """What a job wrote, by its log's name; empty where the logs cannot be seen from here."""
+        return read_logs(self.site, self.name).get(job_id, "")
 
     def get_logs(self, *, scheduler: bool = True, workers: bool = True, **_others: Any) -> Any:
-        """What the scheduler and the workers that are connected wrote last, from their memory."""
+        """What the scheduler and the workers that are connected wrote last, from their memory.
+
+        And what their jobs wrote, where the site's `gateway_logs` can be seen from here.
+        """
         return self.gateway.sync(self._get_logs, scheduler=scheduler, workers=workers)
 
     async def _get_logs(self, *, scheduler: bool, workers: bool) -> Logs:
@@ -298,6 +311,7 @@ class SiteGatewayCluster(GatewayCluster):  # type: ignore[misc]
         if workers:
             for address, lines in (await self.scheduler_comm.worker_logs(n=None)).items():
                 logs[address] = Log("\n".join(line for _, line in lines))
+        logs.update({name: Log(text) for name, text in read_logs(self.site, self.name).items()})
         return logs
 
     @property

@@ -37,6 +37,14 @@ _REMEDIES: Final[Mapping[str, str]] = MappingProxyType(
         "dask-gateway[kerberos]",
     }
 )
+_OVER: Final = (
+    "the Hub does not know the token: it is wrong or has expired, or the server that it was given "
+    "to has been stopped; "
+)
+_NARROW: Final = (
+    "the token may be good, but not for the gateway: the scope `access:services!service=...` is "
+    "missing; "
+)
 _LONGEST_WORDS = 300
 
 
@@ -189,7 +197,7 @@ def explained(site: Site) -> Iterator[None]:
         raise _explain_response(site, error) from error
     except GatewayServerError as error:
         if "token" in str(error).lower():  # the Hub does not know it any more: 500, not 401
-            raise _no_access(site, f"it answers: {error}") from error
+            raise _no_access(site, f"{_judge_token(str(error))}it answers: {error}") from error
         raise _no_gateway(site, str(error)) from error
     except (aiohttp.InvalidURL, GatewayClusterError) as error:
         raise _no_gateway(site, str(error)) from error
@@ -212,10 +220,16 @@ def _explain_response(site: Site, error: Any) -> BeampipeError:
             address=find_address(site),
         )
     if error.status == _UNKNOWN:
-        return _no_access(site, f"it answers {words}")
+        narrow = find_auth(site) == "jupyterhub"
+        return _no_access(site, f"{_NARROW if narrow else ''}it answers {words}")
     if error.status in _BEHIND_A_PROXY:
         return _unreachable(site, f"what stands in front of it answers {words}")
     return _no_gateway(site, words)
+
+
+def _judge_token(words: str) -> str:
+    """What a Hub's refusal means: of wrong tokens and of those that are over it says the same."""
+    return _OVER if "permission" in words.lower() else ""
 
 
 def _unreachable(site: Site, why: str) -> GatewayUnreachableError:

@@ -168,9 +168,11 @@ def find_notebook(name: str | None) -> Notebook:
         if book.name == name:
             return book
     raise ClusterUnknownError(
-        f"There is no notebook '{name}'." if name else "No notebook is named.",
-        why=f"those that there are: {', '.join(book.name for book in known) or 'none'}",
-        fix="`beampipe notebook list` lists them",
+        f"There is no notebook '{name}'." if name else "It is not clear which notebook is meant.",
+        why=f"those that there are: {', '.join(book.name for book in known)}"
+        if known
+        else "you have none",
+        fix="`beampipe notebook list` lists them; `beampipe notebook --on SITE` starts one",
         known=[book.name for book in known],
     )
 

@@ -106,6 +106,9 @@ class Site(BaseModel):
     gateway_address, gateway_proxy_address, gateway_public_address : str
         Where a gateway is: for programs, for connections to schedulers, for browsers. Empty is
         dask-gateway's own configuration.
+    gateway_logs : str
+        Folder with a folder for each cluster, into which the gateway's jobs write; as a rule it can
+        be seen where the homes of users can. Empty looks at none.
     gateway_auth : {"", "simple", "jupyterhub", "kerberos"}
         How one proves to it who one is; empty is dask-gateway's own configuration.
     gateway_options : dict
@@ -168,6 +171,7 @@ class Site(BaseModel):
     gateway_address: str = ""
     gateway_proxy_address: str = ""
     gateway_public_address: str = ""
+    gateway_logs: str = "~/.dask-gateway"
     gateway_auth: Literal["", "simple", "jupyterhub", "kerberos"] = ""
     gateway_options: _Options = Field(default_factory=dict)
     gateway_variables: _Words = ()
@@ -280,7 +284,8 @@ def _contradictions_of_kind(site: Site) -> Iterator[tuple[tuple[str, ...], str, 
 def _contradictions_of_gateway(site: Site) -> Iterator[tuple[tuple[str, ...], str, str]]:
     if site.provider != GATEWAY:
         for key in (key for key in type(site).model_fields if key.startswith(f"{GATEWAY}_")):
-            if site.provider in {"batch", "local"} and getattr(site, key):
+            default = type(site).model_fields[key].get_default(call_default_factory=True)
+            if site.provider in {"batch", "local"} and getattr(site, key) != default:
                 why = f"there is no gateway where the provider is '{site.provider}'"
                 yield ("provider", key), why, f"set `provider = '{GATEWAY}'`, or leave out `{key}`"
         return

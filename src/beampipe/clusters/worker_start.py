@@ -9,12 +9,14 @@ import argparse
 import os
 import random
 import re
+import socket
 import sys
 import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
+from beampipe.clusters.ways import CHECK, check_way
 from beampipe.worker_environment import DEADLINE, ENVIRONMENT
 
 JOB_ID = "BEAMPIPE_JOB_ID"
@@ -123,7 +125,10 @@ def parse_arguments(argv: list[str]) -> argparse.Namespace:
 
 def main() -> None:
     """Become a Dask worker."""
-    argv, environment = build_command(parse_arguments(sys.argv[1:]), os.environ, time.time())
+    options = parse_arguments(sys.argv[1:])
+    if os.environ.get(CHECK) and (no_way := check_way(options.worker[0], socket.gethostname())):
+        sys.exit(no_way)
+    argv, environment = build_command(options, os.environ, time.time())
     os.execve(argv[0], argv, environment)  # noqa: S606 (no shell, and signals must reach it)
 
 

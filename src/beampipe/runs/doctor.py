@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import logging
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -13,21 +15,31 @@ from beampipe.clusters.batch_queue import find_missing_commands
 from beampipe.clusters.condor_bindings import describe_way, explain_missing
 from beampipe.clusters.opening import cluster, resolve_site
 from beampipe.clusters.probe import measure_worker
-from beampipe.clusters.site import Site
+from beampipe.clusters.site import GATEWAY, Site
 from beampipe.clusters.site_folders import is_unseen, unseen_error
+from beampipe.clusters.ways import CHECK, find_no_way
 from beampipe.clusters.worker_job import find_dialect
 from beampipe.datasets.fileset import read_fileset
 from beampipe.datasets.urls import is_remote
 from beampipe.environments.version_gate import ask_versions, find_mismatches
-from beampipe.errors import BeampipeError, ClusterError
+from beampipe.errors import BeampipeError, ClusterError, GatewayStartError
 from beampipe.execution.processors import Processor, load_processor
 from beampipe.execution.shipping import pickle_processor
+from beampipe.runs.doctor_admission import examine_admission
+from beampipe.runs.doctor_gateway import examine_gateway
+from beampipe.runs.doctor_ports import (
+    NO_WAY_REMEDY,
+    examine_ports,
+    find_deaf_worker,
+    wait_for_worker,
+)
+from beampipe.runs.doctor_storage import examine_storage_here, examine_storage_there
 
 _LEAST_SCRATCH_BYTES: Final = 2 * 10**9
+_DOORS: Final = ("batch-commands", "gateway")
 _CLOCK_S: Final = 5.0
 _MOST_PATHS: Final = 200
 _SHORT_OF: Final = 0.95  # a limit is rarely the round number that was asked for
-_LOOK_S: Final = 0.25
 
 
 @dataclass(slots=True)
@@ -37,6 +49,7 @@ class _Patient:
     site: Site
     processor: Processor | None = None
     paths: list[str] = field(default_factory=list)
+    urls: list[str] = field(default_factory=list)
 
 
 def examine(
@@ -75,11 +88,12 @@ def examine(
     is_fine = True
     for finding in _examine_here(patient, processor, fileset):
         yield finding
-        is_fine &= finding.code != "batch-commands" or finding.status == "ok"
+        is_fine &= finding.code not in _DOORS or finding.status != "error"
     if is_fine:
-        yield from _examine_worker(patient, patience_s, say)
+        with _quiet_dask():
+            yield from _examine_worker(patient, patience_s, say)
     else:
-        yield _unchecked("worker", "jobs cannot be submitted from here")
+        yield _unchecked("worker", "no worker can be had from here")
 
 
 # -- here ---------------------------------------------------------------------------------------
@@ -100,6 +114,10 @@ def _examine_here(patient: _Patient, processor: Any, fileset: Any) -> Iterator[F
                 f"go to a host from which jobs of {site.batch_system} can be submitted",
             )
         )
+        if not missing:
+            yield from examine_admission(site)
+    if site.provider == GATEWAY:
+        yield from examine_gateway(site)
     if processor is not None:
         try:
             patient.processor = load_processor(processor)
@@ -113,13 +131,16 @@ def _examine_here(patient: _Patient, processor: Any, fileset: Any) -> Iterator[F
         except BeampipeError as error:
             yield _from_error("fileset", error)
         else:
-            urls = [file.urls[0] for dataset in found.values() for file in dataset.files]
+            files = [file for dataset in found.values() for file in dataset.files]
+            urls = [file.urls[0] for file in files]
             patient.paths = [url for url in urls if not is_remote(url)]
+            patient.urls = [url for file in files for url in file.urls if is_remote(url)]
             yield from _look_at_files(patient.paths, n_remote=len(urls) - len(patient.paths))
             if unseen := [path for path in patient.paths if is_unseen(site, path)]:
                 what = f"{len(unseen)} of {len(urls)} files"
                 yield _from_error("folders", unseen_error(site, unseen, what))
     yield from _look_at_credentials(site, urls)
+    yield from examine_storage_here(patient.urls)
 
 
 def _look_at_credentials(site: Site, urls: list[str]) -> Iterator[Finding]:
@@ -135,7 +156,7 @@ def _look_at_files(paths: list[str], *, n_remote: int) -> Iterator[Finding]:
         fact = f"{len(missing)} of {len(paths)} local files are not here, as '{missing[0]}'"
         yield Finding("fileset", "error", fact, "correct the fileset: `beampipe plan` lists them")
     else:
-        remote = f", and {n_remote} behind URLs, which were not opened" if n_remote else ""
+        remote = f", and {n_remote} are behind URLs" if n_remote else ""
         yield Finding("fileset", "ok", f"{len(paths)} local files are here{remote}")
 
 
@@ -147,35 +168,41 @@ def _examine_worker(
 ) -> Iterator[Finding]:
     """Get one worker as a run would, and look around there."""
     begin = time.monotonic()
+    site = patient.site
+    # A job that cannot reach the scheduler says so at once, instead of waiting for it.
+    is_batch = site.provider == "batch"
+    checked: dict[str, Any] = {"variables": {**site.variables, CHECK: "1"}} if is_batch else {}
+    if site.provider == GATEWAY:  # which waits for it before there is a cluster
+        checked = {"start_timeout": min(site.start_timeout, patience_s)}
     try:
-        with cluster(patient.site.name, n_workers=1, name="doctor") as workers:
-            reason = _wait_for_worker(workers, patience_s, say)
+        with cluster(site.name, n_workers=1, name="doctor", **checked) as workers:
+            trouble = wait_for_worker(workers, patience_s, say)
             took_s = time.monotonic() - begin
-            if reason is not None:
-                yield _no_worker(patience_s, reason)
-                return
-            yield Finding("worker", "ok", f"a worker was connected after {took_s:.0f} s")
-            with workers.get_client() as client:
-                yield from _look_around(patient, client)
+            if isinstance(trouble, Finding):
+                yield trouble
+            elif trouble is not None:
+                yield _no_worker(patience_s, trouble)
+            else:
+                yield Finding("worker", "ok", f"a worker was connected after {took_s:.0f} s")
+                with workers.get_client() as client:
+                    if not is_batch:
+                        yield from _look_around(patient, client)
+                    elif (deaf := find_deaf_worker(site, client)) is not None:
+                        yield deaf
+                        yield _unchecked("worker", "it cannot be asked anything")
+                    else:
+                        yield from examine_ports(site, workers.contact, client)
+                        yield from _look_around(patient, client)
+    except GatewayStartError as error:
+        is_late = error.facts.get("status") == "pending"
+        yield _no_worker(patience_s, error.why) if is_late else _from_error("worker", error)
     except BeampipeError as error:
-        yield _from_error("worker", error)
-
-
-def _wait_for_worker(workers: Any, patience_s: float, say: Callable[[str], None]) -> str | None:
-    """Wait for the worker; where none came in time, why, as far as the queue says."""
-    describe = getattr(workers, "describe_jobs", lambda: "")
-    give_up = time.monotonic() + patience_s
-    told = ""
-    while time.monotonic() < give_up:
-        if (failure := getattr(workers, "failure", None)) is not None:
-            raise failure
-        if workers.scheduler_info["workers"]:
-            return None
-        if (words := describe()) != told:
-            told = words
-            say(words)
-        time.sleep(_LOOK_S)
-    return str(describe())
+        no_way = find_no_way([error.why])
+        yield (
+            Finding("scheduler-ports", "error", f"no way from {no_way}", NO_WAY_REMEDY)
+            if no_way
+            else _from_error("worker", error)
+        )
 
 
 def _no_worker(patience_s: float, reason: str) -> Finding:
@@ -196,7 +223,11 @@ def _look_around(patient: _Patient, client: Any) -> Iterator[Finding]:
     back_at = time.time()
     yield Finding("worker-host", "ok", f"{facts['host']}, {facts['python']}")
     yield from _judge_resources(site, facts)
-    yield _judge_clock(facts["time"], sent_at, back_at)
+    yield _judge_clock("worker", facts["time"], sent_at, back_at)
+    if site.provider == GATEWAY:
+        sent_at = time.time()
+        there = client.run_on_scheduler(time.time)
+        yield _judge_clock("scheduler", there, sent_at, time.time())
     if facts["ends_at"] is not None:
         left_min = (facts["ends_at"] - facts["time"]) / 60
         yield Finding("walltime", "ok", f"the job has {left_min:.0f} minutes left")
@@ -204,8 +235,20 @@ def _look_around(patient: _Patient, client: Any) -> Iterator[Finding]:
         yield _judge_folders(site, facts["folders"])
     if patient.paths:
         yield _judge_paths(patient.paths[:_MOST_PATHS], facts["unseen"])
+    yield from _read_there(patient, client)
     if patient.processor is not None:
         yield _try_processor(patient.processor, client)
+
+
+def _read_there(patient: _Patient, client: Any) -> Iterator[Finding]:
+    """Files behind URLs, from the worker; a proxy or token that cannot be sent is told, too."""
+    notes: list[str] = []
+    try:
+        yield from examine_storage_there(patient.urls, client, tell=notes.append)
+    except (OSError, TimeoutError) as error:
+        yield _unchecked("storage-worker", str(error) or "no answer in time")
+    for note in notes:
+        yield Finding("storage-worker", "warning", note, "see the findings `proxy` and `token`")
 
 
 def _compare_versions(client: Any) -> Iterator[Finding]:
@@ -244,12 +287,12 @@ def _judge_resources(site: Site, facts: Mapping[str, Any]) -> Iterator[Finding]:
         yield Finding("scratch", "ok", fact)
 
 
-def _judge_clock(there: float, sent_at: float, back_at: float) -> Finding:
+def _judge_clock(whose: str, there: float, sent_at: float, back_at: float) -> Finding:
     ahead_s = there - back_at if there > back_at else min(there - sent_at, 0.0)
     if abs(ahead_s) > _CLOCK_S:
-        fact = f"the worker's clock is {ahead_s:+.0f} s off this host's"
+        fact = f"the {whose}'s clock is {ahead_s:+.0f} s off this host's"
         return Finding("clock", "warning", fact, "tell the site: certificates and tokens will fail")
-    return Finding("clock", "ok", "both clocks agree")
+    return Finding("clock", "ok", f"the {whose}'s clock agrees with this host's")
 
 
 def _judge_folders(site: Site, seen: Collection[str]) -> Finding:
@@ -297,6 +340,20 @@ def _unpack(packed: bytes) -> None:
     import cloudpickle
 
     cloudpickle.loads(packed)
+
+
+@contextlib.contextmanager
+def _quiet_dask() -> Iterator[None]:
+    """Keep what Dask says of its connections from standing between findings."""
+    import distributed  # noqa: F401 (sets its own level when it is imported)
+
+    logger = logging.getLogger("distributed")
+    before = logger.level
+    logger.setLevel(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        logger.setLevel(before)
 
 
 # -- shared -------------------------------------------------------------------------------------
