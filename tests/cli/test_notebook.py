@@ -67,3 +67,23 @@ def test_here_and_there_exclude_each_other():
     code, output = call("--here", "--on", "lpc")
     assert code == 2
     assert "exclude each other" in output
+
+
+def test_a_gateway_starts_no_notebooks(monkeypatch):
+    monkeypatch.setattr(notebooks, "open_notebook", None)  # nothing begins
+    code, output = call("--on", "eaf")
+    assert code == 2
+    assert "'eaf' is a gateway, which starts clusters and no notebooks" in output
+
+
+def test_where_there_is_none_none_is_stopped(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+    code, output = call("stop")
+    assert code == 1
+    assert "you have none" in output
+
+
+def test_a_site_without_its_option_is_guessed():
+    code, output = call("slurm")
+    assert code == 2
+    assert "No such command 'slurm'. Did you mean '--on slurm'?" in output

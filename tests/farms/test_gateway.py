@@ -47,6 +47,7 @@ from beampipe.errors import (
 
 pytestmark = pytest.mark.timeout(240)
 PATIENCE_S = 100
+SLOW = {"BEAMPIPE_SITE_CONDA": "slow"}
 
 
 @pytest.fixture(scope="module")
@@ -210,6 +211,27 @@ def test_clusters_of_others_are_found_by_the_servers_names(site):
         assert ids() == []
         with pytest.raises(GatewayAccessError, match="belongs to the user who"):
             bp.connect("mine")
+
+
+@pytest.mark.usefixtures("site")
+def test_the_doctor_looks_at_a_gateway(server):
+    done = CliRunner().invoke(cli, ["doctor", "--on", "gate", "--json"])
+    found = {each["code"]: each for each in json.loads(done.stdout)}
+    assert done.exit_code == 0, [each for each in found.values() if each["status"] == "error"]
+    codes = ("gateway", "gateway-version", "gateway-options", "worker", "versions", "clock")
+    assert [found[code]["status"] for code in codes] == ["ok"] * len(codes)
+    assert f"{server.address} lets us in; none of your clusters" in found["gateway"]["fact"]
+    assert "worker_cores, worker_memory" in found["gateway-options"]["fact"]
+    late = CliRunner().invoke(cli, ["doctor", "--on", "gate", "--json", "--wait", "1"], env=SLOW)
+    found = {each["code"]: each for each in json.loads(late.stdout)}
+    assert found["worker"]["status"] == "warning"
+    assert "nothing was checked there" in found["worker"]["fact"]
+    with signed_in("alice", "wrong secret"):
+        done = CliRunner().invoke(cli, ["doctor", "--on", "gate"])
+    assert done.exit_code == 1
+    assert "error    gateway          The gateway of site 'gate' does not let us in" in done.output
+    assert "not checked: no worker can be had from here" in done.output
+    assert ids(("pending", "running", "stopping")) == []
 
 
 def test_a_name_for_the_scheduler_as_a_job_makes_no_sense(site):
