@@ -173,7 +173,7 @@ def _examine_worker(
     is_batch = site.provider == "batch"
     checked: dict[str, Any] = {"variables": {**site.variables, CHECK: "1"}} if is_batch else {}
     if site.provider == GATEWAY:  # which waits for it before there is a cluster
-        checked = {"start_timeout": min(site.start_timeout, patience_s)}
+        checked = {"start_timeout": f"{max(min(site.start_timeout, patience_s), 1):g} s"}
     try:
         with cluster(site.name, n_workers=1, name="doctor", **checked) as workers:
             trouble = wait_for_worker(workers, patience_s, say)
