@@ -29,11 +29,14 @@ def test_a_file_that_is_read_is_noted(table, tmp_path, monkeypatch):
 
 def test_what_is_given_written_missing_or_part_of_python_is_not(table, tmp_path):
     found = set()
-    (tmp_path / "code.py").write_text("")
+    kept = [tmp_path / name for name in ("code.py", "0a1b.column", "2c3d.index")]
+    for path in kept:
+        path.write_text("")
     with watch_opens(found, given=[str(table)]):
         table.read_text()
         (tmp_path / "out.txt").write_text("x")
-        (tmp_path / "code.py").read_text()
+        for path in kept:
+            path.read_text()
         with pytest.raises(FileNotFoundError):
             (tmp_path / "missing").read_text()
         for path in ("/proc/self/status", os.devnull, json.__file__):

@@ -7,7 +7,7 @@ import fcntl
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -156,9 +156,15 @@ def tell_on(request) -> Iterator[Callable[..., dict[str, Any]]]:
     """Tells a story on several farms at a time, since most of it is waiting; by system."""
     with contextlib.ExitStack() as stack:
 
-        def tell_story(story: str, *systems: str) -> dict[str, Any]:
+        def tell_story(
+            story: str, *systems: str, environments: Mapping[str, Mapping[str, str]] | None = None
+        ) -> dict[str, Any]:
             farms = [request.getfixturevalue(f"{system}_farm") for system in systems]
-            told = [stack.enter_context(Telling(farm, story)) for farm in farms]
+            own = environments or {}
+            told = [
+                stack.enter_context(Telling(farm, story, environment=own.get(farm.system, {})))
+                for farm in farms
+            ]
             return {farm.system: each.end() for farm, each in zip(farms, told, strict=True)}
 
         yield tell_story

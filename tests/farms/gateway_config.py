@@ -35,6 +35,10 @@ class JobBackend(Limits, SlurmBackend):
     """Schedulers and workers are Slurm's jobs, of the user who asked for them."""
 
 
+def worker_of(python):
+    return [python, "-m", "distributed.cli.dask_worker", "--no-nanny"]
+
+
 def read_options(options, user):
     if options.conda_env == "refused":
         raise ValueError("conda_env: no such environment")
@@ -43,12 +47,19 @@ def read_options(options, user):
         "broken": broken.split() if told["slurm"] else ["false"],
         "slow": ["sleep", "600", "#"] if told["slurm"] else [python, "-c", SLEEP],
     }.get(options.conda_env, [python, "-m", "distributed.cli.dask_scheduler"])
-    return ({"partition": options.queue} if told["slurm"] else {}) | {
-        "worker_cores": options.worker_cores,
-        "worker_memory": int(options.worker_memory * 2**30),
-        "environment": dict(options.env) | {"BEAMPIPE_TEST_QUEUE": options.queue},
-        "scheduler_cmd": scheduler,
-    }
+    env = options.conda_env
+    # An environment is a name, or its Python.
+    its_python = {"worker_cmd": worker_of(env)} if env.startswith("/") else {}
+    return (
+        ({"partition": options.queue} if told["slurm"] else {})
+        | its_python
+        | {
+            "worker_cores": options.worker_cores,
+            "worker_memory": int(options.worker_memory * 2**30),
+            "environment": dict(options.env) | {"BEAMPIPE_TEST_QUEUE": options.queue},
+            "scheduler_cmd": scheduler,
+        }
+    )
 
 
 c.DaskGateway.address = f"127.0.0.1:{told['private_port']}"
@@ -80,7 +91,7 @@ if told["slurm"]:
     c.ClusterConfig.scheduler_memory = "400 M"
 c.LocalBackend.clusters_directory = str(folder / "clusters")
 c.LocalBackend.sigint_timeout = 1
-c.ClusterConfig.worker_cmd = [python, "-m", "distributed.cli.dask_worker", "--no-nanny"]
+c.ClusterConfig.worker_cmd = worker_of(python)
 c.Backend.cluster_options = Options(
     String("conda_env", default="here", label="Environment of scheduler and workers"),
     Select("queue", ["batch", "short"], default="batch", label="Partition"),

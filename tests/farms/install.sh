@@ -5,7 +5,8 @@ cd "$(dirname "$0")"
 missing=
 for package in munge slurmctld slurmd slurm-client slurmdbd mariadb-server gridengine-master gridengine-exec \
   gridengine-client oar-server oar-server-pgsql oar-node oar-user oar-user-pgsql libjson-perl postgresql-15 \
-  openssh-server patchelf file iproute2 xrootd-server xrootd-server-plugins xrootd-plugins sudo iptables; do
+  openssh-server patchelf file iproute2 xrootd-server xrootd-server-plugins xrootd-plugins \
+  xrootd-scitokens-plugins sudo iptables; do
   dpkg -s "$package" > /dev/null 2>&1 || missing="$missing $package"
 done
 if [ -n "$missing" ]; then

@@ -1,6 +1,7 @@
 """A run on a worker that does not see its user's proxy: ``python proxy_story.py FOLDER URL RUN``.
 
-A process of its own, since XRootD's client asks once for where the proxy is.
+A process of its own, since XRootD's client asks once for where the proxy is. With a folder of
+signs it waits in the middle of the data, until the test has done its part.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 from distributed import Client, LocalCluster
@@ -19,11 +21,16 @@ import beampipe as bp
 HIDDEN = 'mount -t tmpfs none "$1" && shift && exec "$@"'
 
 
-def process(events):
+def process(events, signs=""):
     import numpy as np
 
     place = os.environ.get("X509_USER_PROXY", "")
-    return {"n": len(events), "sum": float(np.sum(events.MET.pt)), "places": {place}}
+    total = float(np.sum(events.MET.pt))
+    if signs and events.metadata["entrystart"] > 0:
+        (Path(signs) / "half way").write_text(place)
+        while not (Path(signs) / "go on").exists():
+            time.sleep(0.05)
+    return {"n": len(events), "sum": total, "places": {place}}
 
 
 def start_worker(scheduler: str, security: Security, folder: Path, hidden: str):
@@ -45,7 +52,7 @@ def look() -> tuple[bool, str]:
     return Path(place).exists(), place
 
 
-def main(folder: str, url: str, run_dir: str) -> None:
+def main(folder: str, url: str, run_dir: str, signs: str = "") -> None:
     security = Security.temporary()
     hidden = str(Path(os.environ["X509_USER_PROXY"]).parent)
     with (
@@ -57,7 +64,19 @@ def main(folder: str, url: str, run_dir: str) -> None:
         worker = start_worker(cluster.scheduler_address, security, Path(folder), hidden)
         client.wait_for_workers(1, timeout=60)
         before = client.run(look)
-        result = bp.run(process, url, client=client, run_dir=run_dir, progress=False)
+        if signs:
+            (Path(signs) / "ready").touch()
+            while not (Path(signs) / "begin").exists():
+                time.sleep(0.05)
+        result = bp.run(
+            process,
+            url,
+            client=client,
+            run_dir=run_dir,
+            progress=False,
+            chunksize=1000,
+            params={"signs": signs},
+        )
         after = client.run(look)
         output = result.output | {"places": sorted(result.output["places"])}
         told = {"output": output, "notes": result.notes, "complete": result.is_complete}

@@ -9,7 +9,9 @@ import signal
 import subprocess
 import sys
 import uuid
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Self
 
 from tests.farms.daemons import wait_until
@@ -28,9 +30,18 @@ class Telling:
         ``"script:name"``.
     patience_s : float
         After which it is ended.
+    environment : mapping
+        Variables of its own.
     """
 
-    def __init__(self, farm: Farm, story: str, *, patience_s: float = 400) -> None:
+    def __init__(
+        self,
+        farm: Farm,
+        story: str,
+        *,
+        patience_s: float = 400,
+        environment: Mapping[str, str] = MappingProxyType({}),
+    ) -> None:
         script, _, name = story.partition(":")
         self.patience_s = patience_s
         self.folder = farm.shared / f"story {uuid.uuid4().hex[:8]}"
@@ -44,7 +55,7 @@ class Telling:
             self._process = subprocess.Popen(
                 farm.as_user("timeout", f"{patience_s:.0f}", *program),
                 stdin=subprocess.DEVNULL, stdout=out, stderr=err, cwd=self.folder,
-                env=farm.user_environment(),
+                env=farm.user_environment() | dict(environment),
             )  # fmt: skip
 
     def __enter__(self) -> Self:

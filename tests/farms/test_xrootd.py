@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -12,8 +11,7 @@ import numpy as np
 import pytest
 import uproot
 from tests.environments import grid
-from tests.farms import xrootd
-from tests.farms.xrootd import GsiServer
+from tests.farms.xrootd import XRootD
 
 from beampipe.datasets.samples import make_data
 
@@ -45,16 +43,7 @@ print(opens("c"))
 
 @pytest.fixture(scope="module")
 def server():
-    reason = ""
-    if os.geteuid() != 0:
-        reason = "the server is started by root, as another user"
-    elif not xrootd.is_installed():
-        reason = "xrootd is not installed: tests/farms/install.sh"
-    if reason and os.environ.get("CI") == "true":
-        pytest.fail(reason)
-    if reason:
-        pytest.skip(reason)
-    with GsiServer() as running:
+    with XRootD("proxy") as running:
         make_data(running.data, files=2, events=500, seed=5)
         yield running
 

@@ -161,9 +161,9 @@ def _open(url: str, size_bytes: int | None) -> uproot.reading.ReadOnlyFile:
 
     options: dict[str, Any] = {"object_cache": None, "array_cache": None}
     if is_remote(url):
-        from beampipe.datasets.remote_source import RemoteSource
+        from beampipe.datasets.remote_source import source_of
 
-        options["handler"] = RemoteSource
+        options["handler"] = source_of(url)
         # header and root directory in one request
         options["begin_chunk_size"] = min(
             FIRST_REQUEST_BYTES, size_bytes or SMALLEST_ROOT_FILE_BYTES

@@ -6,17 +6,17 @@ import difflib
 import glob
 import os
 import re
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from beampipe.datasets.file_errors import MappedFileErrors
-from beampipe.datasets.urls import URL_PATTERN, is_remote, local_path, scheme_of, show_url
+from beampipe.datasets.remote_options import storage_options
+from beampipe.datasets.urls import URL_PATTERN, XROOTD, is_remote, local_path, scheme_of, show_url
 from beampipe.errors import FilesetFormError, NoFilesError
 
 ROOT_SUFFIX = ".root"
 PARQUET_SUFFIXES = (".parquet", ".parq", ".pq")
-XROOTD_SCHEMES = ("root", "roots", "xroot", "xroots")
-"""Known to fsspec only where fsspec-xrootd is installed; the error for that comes later."""
 
 
 def expand_files(text: str, base: str) -> list[str]:
@@ -218,15 +218,20 @@ def _glob_remote(pattern: str) -> list[str]:
     from fsspec.core import url_to_fs
 
     file_system: Any
-    file_system, path = url_to_fs(pattern)
+    file_system, path = url_to_fs(pattern, **storage_options(pattern))
     names = [file_system.unstrip_protocol(name) for name in file_system.glob(path)]
+    if not names:
+        # To a search, what cannot be listed is empty: a refusal, a server that is not there.
+        with suppress(FileNotFoundError, NotADirectoryError):
+            file_system.ls(path.partition("*")[0].rpartition("/")[0] or "/")
     return sorted((name for name in names if not name.endswith("/")), key=natural_key)
 
 
 def _check_scheme(url: str) -> None:
     from fsspec.registry import available_protocols
 
-    known = (*available_protocols(), *XROOTD_SCHEMES)
+    # XRootD's are known to fsspec only where fsspec-xrootd is installed; that error comes later.
+    known = (*available_protocols(), *XROOTD)
     scheme = scheme_of(url)
     if scheme in known:
         return

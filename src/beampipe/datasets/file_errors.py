@@ -10,7 +10,7 @@ import struct
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
-from beampipe.datasets.urls import hide_secrets, is_remote, scheme_of, show_url
+from beampipe.datasets.urls import XROOTD, hide_secrets, is_remote, scheme_of, show_url
 from beampipe.error_kinds import classify_error
 from beampipe.errors import (
     BeampipeError,
@@ -35,7 +35,6 @@ TOO_MANY_BYTES = re.compile(
 )
 MAX_WHY = 300
 HTTP_DENIED = (401, 403)
-XROOTD = ("root", "roots", "xroot", "xroots")
 XROOTD_DENIED = re.compile(r"\[30(10|30)\]|\b(auth|login) failed|no protocols left", re.IGNORECASE)
 """Not authorized, authentication failed, and the client's own words."""
 UNREACHABLE = (FileNotFoundError, ConnectionError, TimeoutError)
@@ -348,6 +347,13 @@ def _explain_remote(url: str, error: Exception) -> DatasetError:
             fix="copy the file, serve it by another server, or write simplecache:: in front of it",
             url=shown,
         )
+    if any("is a directory" in str(cause) for cause in chain):
+        return NotRootError(
+            f"{shown} is a folder.",
+            why=facts,
+            fix="write a slash at its end: all files in it and below are taken",
+            url=shown,
+        )
     if "not a ROOT file" in str(error):
         return NotRootError(
             f"{shown} is not a ROOT file.",
@@ -377,7 +383,7 @@ def find_refusal(url: str, error: Exception) -> Refusal | None:
         return None
     from beampipe.environments.refusals import explain_refusal  # only now: it takes its time
 
-    return explain_refusal(scheme_of(url))
+    return explain_refusal(url)
 
 
 def _is_denied(url: str, chain: list[BaseException]) -> bool:

@@ -12,7 +12,9 @@ from beampipe.datasets.file_errors import (
     truncated_error,
 )
 from beampipe.datasets.remote_options import storage_options
-from beampipe.datasets.urls import is_remote
+from beampipe.datasets.urls import is_remote, is_xrootd
+from beampipe.datasets.xrootd_client import stat_file
+from beampipe.errors import DatasetError
 
 SMALLEST_ROOT_FILE_BYTES = 403
 
@@ -67,6 +69,8 @@ def read_file_state(url: str) -> FileState:
 
 
 def _read_remote_state(url: str) -> FileState:
+    if is_xrootd(url):
+        return _read_xrootd_state(url)
     # fsspec takes time to import, and local files never need it
     from fsspec.core import url_to_fs
 
@@ -74,10 +78,23 @@ def _read_remote_state(url: str) -> FileState:
     info: dict[str, Any] = file_system.info(path)
     size = info.get("size")
     if size is not None and size < SMALLEST_ROOT_FILE_BYTES:
-        # what is fetched of a file at once is more than this; no ROOT file, or the stump of one
-        beginning = bytes(file_system.cat_file(path)) if size else b""
-        raise explain_beginning(url, beginning, size=size) or truncated_error(
-            url, size=size, end=None
-        )
+        raise _explain_small(url, bytes(file_system.cat_file(path)) if size else b"")
     stamp = next((f"{name}={info[name]}" for name in STAMPS if info.get(name)), None)
     return FileState(size, stamp)
+
+
+def _read_xrootd_state(url: str) -> FileState:
+    size, mtime_s = stat_file(url)
+    if size < SMALLEST_ROOT_FILE_BYTES:
+        from beampipe.datasets.xrootd_source import XRootDSource  # it imports uproot
+
+        with XRootDSource(url) as source:
+            beginning = bytes(source.chunk(0, size).raw_data) if size else b""
+        raise _explain_small(url, beginning)
+    return FileState(size, f"mtime={mtime_s}")
+
+
+def _explain_small(url: str, content: bytes) -> DatasetError:
+    """What is fetched of a file at once is more than this; no ROOT file, or the stump of one."""
+    size = len(content)
+    return explain_beginning(url, content, size=size) or truncated_error(url, size=size, end=None)

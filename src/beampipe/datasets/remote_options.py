@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import os
 from typing import Any
 
-from beampipe.datasets.urls import scheme_of
+from beampipe.datasets.urls import XROOTD, is_chained, scheme_of
+from beampipe.datasets.xrootd_client import tune_client
 
 CONNECT_S = 30.0
 SILENCE_S = 60.0
 """After so long without a byte an HTTP server has stalled; aiohttp itself waits five minutes."""
-XROOTD_REQUEST_S = 300
-"""For one request; the XRootD client itself waits half an hour."""
 
 
 def storage_options(url: str) -> dict[str, Any]:
@@ -25,9 +23,9 @@ def storage_options(url: str) -> dict[str, Any]:
     Returns
     -------
     dict
-        Without limits that the user set by the client's own variable (``XRD_REQUESTTIMEOUT``).
+        XRootD's client has none: its limits are those of the whole process, and are set.
     """
-    if "::" in url.partition("://")[0]:
+    if is_chained(url):
         return {}
     scheme = scheme_of(url)
     if scheme in {"http", "https"}:
@@ -35,6 +33,6 @@ def storage_options(url: str) -> dict[str, Any]:
 
         limits = aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_S, sock_read=SILENCE_S)
         return {"client_kwargs": {"timeout": limits}}
-    if scheme in {"root", "roots"} and "XRD_REQUESTTIMEOUT" not in os.environ:
-        return {"timeout": XROOTD_REQUEST_S}
+    if scheme in XROOTD:
+        tune_client()
     return {}

@@ -6,9 +6,31 @@ from collections.abc import Coroutine
 from concurrent.futures import Future
 from typing import Any
 
+from uproot.source.chunk import Source
 from uproot.source.fsspec import FSSpecLoopExecutor, FSSpecSource
 
 from beampipe.datasets.remote_options import storage_options
+from beampipe.datasets.urls import is_xrootd
+
+
+def source_of(url: str) -> type[Source]:
+    """Give the class through which a remote file is read.
+
+    Parameters
+    ----------
+    url : str
+        Of the file.
+
+    Returns
+    -------
+    type
+        A handler for ``uproot.open``.
+    """
+    if is_xrootd(url):
+        from beampipe.datasets.xrootd_source import XRootDSource
+
+        return XRootDSource
+    return RemoteSource
 
 
 class RemoteSource(FSSpecSource):  # type: ignore[misc]  # uproot ships no types

@@ -18,6 +18,8 @@ CHAIN_LINK = re.compile(r"::(?=[A-Za-z][A-Za-z0-9+.\-]*://)")  # IPv6 addresses 
 HOST_PATTERN = re.compile(r"://(?:[^/?#]*@)?(?P<host>[^/?#@]+)")
 # A scheme is short; with no end to it a message of megabytes would take hours.
 URL_IN_TEXT = re.compile(r"[A-Za-z][A-Za-z0-9+.\-]{1,30}://[^\s'\"<>]+")
+XROOTD = ("root", "roots", "xroot", "xroots")
+"""Schemes of XRootD, the second and the last always with TLS."""
 
 
 def is_remote(url: str) -> bool:
@@ -111,6 +113,24 @@ def hide_secrets(text: str) -> str:
     if "://" not in text:
         return text
     return URL_IN_TEXT.sub(lambda match: show_url(match[0]), text)
+
+
+def is_chained(url: str) -> bool:
+    """Tell whether a URL goes through several of fsspec's file systems.
+
+    >>> is_chained("simplecache::https://host/a.root"), is_chained("root://[::1]//a.root")
+    (True, False)
+    """
+    return "::" in url.partition("://")[0]
+
+
+def is_xrootd(url: str) -> bool:
+    """Tell whether a file lies behind an XRootD server, with nothing of fsspec's between.
+
+    >>> is_xrootd("roots://door.org//a.root"), is_xrootd("simplecache::root://door.org//a.root")
+    (True, False)
+    """
+    return scheme_of(url) in XROOTD and not is_chained(url)
 
 
 def scheme_of(url: str) -> str:

@@ -25,6 +25,7 @@ from beampipe.errors import (
 
 VALUE_VARIABLE, FILE_VARIABLE = "BEARER_TOKEN", "BEARER_TOKEN_FILE"
 _GET = REMEDIES["token"]
+_READS = {"storage.read", "storage.stage", "read"}
 _SHOWN = ("iss", "sub", "aud", "scope", "wlcg.ver", "wlcg.groups", "iat", "nbf", "exp")
 
 
@@ -161,6 +162,43 @@ def check_token(token: BearerToken, *, needed_s: float = 0.0, now: datetime | No
             why=f"it was issued by {token.claims.get('iss', 'somebody')}{until}",
             fix=_GET,
         )
+
+
+def may_read(token: BearerToken, path: str) -> bool | None:
+    """Tell whether a token's scope allows to read a path, as far as can be told from here.
+
+    Parameters
+    ----------
+    token : BearerToken
+    path : str
+        Of a URL. What a scope names may begin further down: below which folder an issuer's paths
+        lie is the storage's own business.
+
+    Returns
+    -------
+    bool or None
+        None where the token names no scope; servers then go by its groups.
+
+    Examples
+    --------
+    >>> token = BearerToken(TokenPlace("x"), True, {"scope": "storage.read:/cms"}, None, None, 0, 0)
+    >>> may_read(token, "//eos/cms/a.root"), may_read(token, "/eos/lhcb/a.root")
+    (True, False)
+    """
+    scope = token.claims.get("scope")
+    if not isinstance(scope, str):
+        return None
+    asked = _spell(path)
+    for word in scope.split():
+        what, _, where = word.partition(":")
+        if what in _READS and _spell(where) in asked:
+            return True
+    return False
+
+
+def _spell(path: str) -> str:
+    """A path whose parts can be found in another one: ``/a/b/``."""
+    return "/".join(("", *filter(None, path.split("/")), ""))
 
 
 def missing_token() -> CredentialMissingError:

@@ -115,6 +115,11 @@ def inputs_at(places: Mapping[str, str]) -> Iterator[None]:
         _HERE.places = before
 
 
+def inputs_here() -> tuple[str, ...]:
+    """Where the inputs of the run are that this thread works for."""
+    return tuple(getattr(_HERE, "places", {}).values())
+
+
 def input_path(path: Any) -> Path:
     """Where a declared input is on the worker that asks.
 

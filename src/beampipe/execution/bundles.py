@@ -13,7 +13,7 @@ import cloudpickle
 
 from beampipe.datasets.model import Chunk
 from beampipe.environments.code_archive import CodeArchive
-from beampipe.environments.inputs import InputFile, inputs_at, lay_out_inputs
+from beampipe.environments.inputs import InputFile, inputs_at, inputs_here, lay_out_inputs
 from beampipe.error_kinds import classify_error
 from beampipe.error_rules import ErrorRule
 from beampipe.errors import BeampipeError, ProcessorPickleError
@@ -301,8 +301,9 @@ class _Work:
                 return _Processed((data.start, data.stop))
             self._look_ahead()
             is_first = chunk is self.bundle.chunks[0]
+            given = (*chunk.plan.file.urls, *inputs_here())
             with (
-                watch_opens(self.folder.opened, given=chunk.plan.file.urls, is_on=is_first),
+                watch_opens(self.folder.opened, given=given, is_on=is_first),
                 watch_fills(data.read_s) as fills,
             ):
                 output = data.call(self._output)

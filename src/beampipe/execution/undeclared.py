@@ -20,6 +20,8 @@ from typing import Any
 
 _MOST = 100
 _CODE = {".py", ".pyc", ".pyi", ".so", ".pyd", ".nbi", ".nbc", ".dylib", ".dll"}
+_KEPT = {".column", ".index"}
+"""Of what we keep ourselves, wherever a site or a worker without a home has put that."""
 _SYSTEM = ("/proc", "/sys", "/dev", "/etc", "/run", "/usr", "/lib", "/lib64")
 _LOCAL = threading.local()
 _LOCK = threading.Lock()
@@ -79,7 +81,7 @@ def _hook(event: str, arguments: tuple[Any, ...]) -> None:
 
 def _is_worth_telling(path: str) -> bool:
     place = Path(path)
-    if place.suffix in _CODE or not place.is_file():
+    if place.suffix in _CODE | _KEPT or not place.is_file():
         return False
     return not any(place.is_relative_to(folder) for folder in _folders_of_python())
 

@@ -347,9 +347,9 @@ def _open_file(url: str, options: Mapping[str, Any]) -> Any:
     # Arrays of earlier chunks must not be kept, and object caches are shared between files.
     settings: dict[str, Any] = {"array_cache": None, "object_cache": None}
     if is_remote(url):
-        from beampipe.datasets.remote_source import RemoteSource
+        from beampipe.datasets.remote_source import source_of
 
-        settings["handler"] = RemoteSource
+        settings["handler"] = source_of(url)
     else:
         # uproot's usual source opens the file by name again for every read, so that a tree kept
         # open would silently go on in a file that took the name; and memory maps turn a truncated
