@@ -13,7 +13,13 @@ import pytest
 
 import beampipe as bp
 from beampipe.environments import inputs
-from beampipe.environments.inputs import inputs_at, lay_out_inputs, list_inputs, pack_inputs
+from beampipe.environments.inputs import (
+    inputs_at,
+    inputs_here,
+    lay_out_inputs,
+    list_inputs,
+    pack_inputs,
+)
 from beampipe.errors import ArgumentError
 
 
@@ -96,7 +102,9 @@ def test_another_thread_has_other_inputs(files):
         except FileNotFoundError:
             found.append("nothing")
 
+    assert inputs_here() == ()
     with inputs_at(lay_out_inputs(packed)):
+        assert inputs_here() == tuple(lay_out_inputs(packed).values())
         other = threading.Thread(target=look)
         other.start()
         other.join()

@@ -68,8 +68,10 @@ def test_tokens(variables, tmp_path):
         assert "the bearer token in BEARER_TOKEN has expired" in found.why
         assert SIGNATURE not in found.why + found.fix
     variables["BEARER_TOKEN"] = make_token()
-    assert explain_refusal(ROOT, variables) is None
+    assert "X509_USER_PROXY names" in explain_refusal(ROOT, variables).why
     assert explain_refusal(WEB, variables) is None
+    put_proxy(variables, tmp_path)
+    assert explain_refusal(ROOT, variables) is None
     put_proxy(variables, tmp_path)
     variables["BEARER_TOKEN"] = make_token(left_s=-10)
     assert "bearer token" in explain_refusal(ROOT, variables).why
@@ -89,7 +91,8 @@ def test_a_token_for_something_else(variables, scope):
 @pytest.mark.parametrize(
     "scope", ["openid storage.read:/store", "storage.stage:/", "read:/a.root", "storage.read", None]
 )
-def test_a_token_that_may_be_for_it(variables, scope):
+def test_a_token_that_may_be_for_it(variables, scope, tmp_path):
+    put_proxy(variables, tmp_path)
     variables["BEARER_TOKEN"] = make_token(scope=scope)
     assert explain_refusal(ROOT, variables) is None
 

@@ -62,7 +62,7 @@ def proxy(tmp_path):
 
 
 def start(argv, server, proxy, tmp_path):
-    environment = server.environment(proxy) | {"PYTHONPATH": str(PROJECT)}
+    environment = server.environment(X509_USER_PROXY=str(proxy)) | {"PYTHONPATH": str(PROJECT)}
     return subprocess.run(
         [sys.executable, *map(str, argv)],
         capture_output=True, text=True, check=False, timeout=PATIENCE_S, env=environment,
@@ -91,14 +91,18 @@ def test_a_worker_that_does_not_see_the_proxy_reads_with_it(server, proxy, tmp_p
 
 
 @pytest.mark.parametrize(
-    ("how", "words"),
-    [({"begin_h": -5, "end_h": -0.05}, "has expired"), (None, "there is neither a proxy")],
-    ids=["expired", "none"],
+    ("how", "words", "name"),
+    [
+        ({"begin_h": -5, "end_h": -0.05}, "has expired", "events_001.root"),
+        (None, "there is neither a proxy", "events_001.root"),
+        (None, "there is neither a proxy", ""),
+    ],
+    ids=["expired", "none", "none for a folder"],
 )
-def test_a_refusal_says_what_is_wrong_with_the_proxy(server, proxy, tmp_path, how, words):
+def test_a_refusal_says_what_is_wrong_with_the_proxy(server, proxy, tmp_path, how, words, name):
     (tmp_path / "a.py").write_text(ANALYSIS)
     path = proxy(**how) if how else tmp_path / "none"
-    url = f"{server.url}/events_001.root"
+    url = f"{server.url}/{name}"
     argv = ["-m", "beampipe", "run", "a.py:process", url, "--workers", "0", "--run-dir", "r"]
     done = start(argv, server, path, tmp_path)
     assert done.returncode == 1, done.stderr

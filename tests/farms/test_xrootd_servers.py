@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import socket
 import subprocess
 import sys
 import time
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +15,7 @@ import pytest
 import uproot
 from tests.environments import grid
 from tests.farms.daemons import wait_until
+from tests.farms.token_issuer import TokenIssuer
 from tests.farms.xrootd import XRootD
 
 import beampipe as bp
@@ -23,12 +26,15 @@ PATIENCE_S = 200
 PROJECT = Path(__file__).resolve().parents[2]
 STORY = Path(__file__).with_name("proxy_story.py")
 EVENTS, CHUNK = 6000, 1000
-LIFE_S = 40
+LIVES_S = (12, 60, 150)
 FILE = "events_000.root"
 MODULE = [sys.executable, "-m", "beampipe"]
-ANALYSIS = (
-    "def process(events):\n    return {'n': len(events), 'sum': float(events.MET.pt.sum())}\n"
-)
+ANALYSIS = """
+import numpy as np
+
+def process(events):
+    return {"n": len(events), "sum": float(np.sum(events.MET.pt))}
+"""
 pytestmark = pytest.mark.timeout(300)
 
 
@@ -50,7 +56,7 @@ class Story:
 
     def __init__(self, argv, tmp_path, environment):
         self.signs, self.folder = tmp_path / "signs", tmp_path
-        self.signs.mkdir()
+        self.signs.mkdir(parents=True)
         self.environment = environment | {"PYTHONPATH": str(PROJECT)}
         self._process = subprocess.Popen(
             [*map(str, argv)], text=True, cwd=tmp_path, env=self.environment,
@@ -65,11 +71,15 @@ class Story:
             self._process.kill()
         self._process.communicate()
 
-    def wait_for(self, sign):
+    def comes_to(self, sign):
+        """Whether it does, or ends before."""
         path = self.signs / sign
         wait_until(lambda: path.exists() or self._process.poll() is not None, sign, PATIENCE_S)
-        assert path.exists(), self._process.communicate()
-        return path.read_text()
+        return path.exists()
+
+    def wait_for(self, sign):
+        assert self.comes_to(sign), self._process.communicate()
+        return (self.signs / sign).read_text()
 
     def give(self, sign):
         (self.signs / sign).touch()
@@ -79,7 +89,7 @@ class Story:
         return self._process.returncode, told
 
 
-def run(argv, folder, environment):
+def call(argv, folder, environment):
     return subprocess.run(
         [*map(str, argv)], text=True, cwd=folder, env=environment, capture_output=True,
         check=False, timeout=PATIENCE_S,
@@ -137,62 +147,118 @@ def test_a_data_server_that_is_killed_in_mid_run_costs_seconds_and_no_event(tmp_
         assert took_s < 60
 
 
-class Renewing:
-    """A run on a blind worker whose proxy ends while it is half way."""
+@dataclass
+class HalfWay:
+    """A run on a blind worker that has come half way, with a proxy that ends soon."""
 
-    def __init__(self, server, tmp_path):
-        self.run_dir, self.proxy = tmp_path / "run", tmp_path / "mine" / "x509up µ"
-        self.proxy.parent.mkdir()
-        (tmp_path / "scratch").mkdir()
-        environment = server.environment(X509_USER_PROXY=str(self.proxy))
-        argv = [sys.executable, STORY, tmp_path / "scratch", serve(server), self.run_dir]
-        self.story = Story([*argv, tmp_path / "signs"], tmp_path, environment)
-
-    def begin(self):
-        """Come half way with a proxy that lives for a moment; its place on the worker."""
-        self.story.wait_for("ready")
-        make_proxy(self.proxy, end_h=LIFE_S / 3600)
-        self.ends_at = time.time() + LIFE_S
-        self.story.give("begin")
-        return Path(self.story.wait_for("half way"))
+    story: Story
+    run_dir: Path
+    proxy: Path
+    there: Path
+    ends_at: float
 
     def outlive(self):
         """Wait until the first proxy is over."""
-        wait_until(lambda: time.time() > self.ends_at + 1, "the end of the proxy", 2 * LIFE_S)
+        left_s = self.ends_at - time.time()
+        wait_until(lambda: time.time() > self.ends_at + 1, "the proxy's end", left_s + 60)
+
+
+@contextlib.contextmanager
+def half_way(server, tmp_path):
+    """Come so far: where the machine is too slow for a proxy's life, with a longer one."""
+    url = serve(server)
+    for life_s in LIVES_S:
+        here = tmp_path / f"{life_s} s"
+        proxy = here / "mine" / "x509up µ"
+        for folder in (proxy.parent, here / "scratch"):
+            folder.mkdir(parents=True)
+        argv = [sys.executable, STORY, here / "scratch", url, here / "run", here / "signs"]
+        with Story(argv, here, server.environment(X509_USER_PROXY=str(proxy))) as story:
+            story.wait_for("ready")
+            ends_at = time.time() + life_s
+            make_proxy(proxy, end_h=life_s / 3600)
+            story.give("begin")
+            if story.comes_to("half way"):
+                there = Path(story.wait_for("half way"))
+                yield HalfWay(story, here / "run", proxy, there, ends_at)
+                return
+    pytest.fail("no proxy lived long enough")
 
 
 def test_a_proxy_renewed_in_mid_run_is_used_by_live_workers(tmp_path):
-    with XRootD("proxy") as server:
-        renewing = Renewing(server, tmp_path)
-        with renewing.story as story:
-            there = renewing.begin()
-            made = make_proxy(renewing.proxy).read_bytes()
-            wait_until(lambda: there.read_bytes() == made, "the new proxy on the worker")
-            renewing.outlive()
-            server.restart()  # who comes again has to show a proxy
-            story.give("go on")
-            code, told = story.end()
+    with XRootD("proxy") as server, half_way(server, tmp_path) as run:
+        made = make_proxy(run.proxy).read_bytes()
+        wait_until(lambda: run.there.read_bytes() == made, "the new proxy on the worker")
+        run.outlive()
+        server.restart()  # who comes again has to show a proxy
+        run.story.give("go on")
+        code, told = run.story.end()
         assert code == 0, told
-        check_result(renewing.run_dir, server)
+        check_result(run.run_dir, server)
 
 
 def test_a_proxy_that_ends_in_mid_run_is_named_and_the_run_resumed(tmp_path):
-    with XRootD("proxy") as server:
-        renewing = Renewing(server, tmp_path)
-        with renewing.story as story:
-            renewing.begin()
-            renewing.outlive()
-            server.restart()
-            story.give("go on")
-            code, told = story.end()
+    with XRootD("proxy") as server, half_way(server, tmp_path) as run:
+        run.outlive()
+        server.restart()
+        run.story.give("go on")
+        code, told = run.story.end()
         assert code != 0
         assert "RunStoppedError" in told
-        assert "the proxy" in told
-        assert "has expired" in told
-        assert "No protocols left" not in told.partition("has expired")[0].rpartition("why:")[2]
+        reason = told.rpartition("why:")[2]
+        assert reason.strip().startswith("the proxy")
+        assert "has expired" in reason
         # Asking again would be of no use.
-        assert {failure.attempt for failure in read_failures(renewing.run_dir)} == {1}
-        make_proxy(renewing.proxy)
-        done = run([*MODULE, "resume", "run", "--workers", "0"], tmp_path, story.environment)
+        assert {failure.attempt for failure in read_failures(run.run_dir)} == {1}
+        make_proxy(run.proxy)
+        here = run.story.folder
+        done = call([*MODULE, "resume", "run", "--workers", "0"], here, run.story.environment)
         assert done.returncode == 0, done.stderr
-        check_result(renewing.run_dir, server)
+        check_result(run.run_dir, server)
+
+
+@pytest.fixture(scope="module")
+def trusting():
+    """A server that takes tokens, and their issuer."""
+    server = XRootD("token")
+    with TokenIssuer(server.folder) as issuer:
+        server.trust_issuer(issuer.url)
+        with server:
+            serve(server)
+            yield server, issuer
+
+
+def run_with_token(trusting, tmp_path, text, mode=0o600):
+    server, _ = trusting
+    (tmp_path / "a.py").write_text(ANALYSIS)
+    variables = {}
+    if text is not None:
+        path = grid.write(tmp_path / "token µ", text.encode(), mode)
+        variables = {"BEARER_TOKEN_FILE": str(path)}
+    argv = [*MODULE, "run", "a.py:process", f"{server.url}/{FILE}", "--workers", "0"]
+    return call([*argv, "--run-dir", "run"], tmp_path, server.environment(**variables))
+
+
+@pytest.mark.parametrize("scope", ["storage.read:/", f"openid storage.read:/{FILE}"])
+def test_reading_with_a_token(trusting, tmp_path, scope):
+    done = run_with_token(trusting, tmp_path, trusting[1].make(scope))
+    assert done.returncode == 0, done.stderr
+    check_result(tmp_path / "run", trusting[0])
+
+
+@pytest.mark.parametrize(
+    ("how", "words"),
+    [
+        (None, "there is neither a proxy"),
+        ({"left_s": -100}, "has expired"),
+        ({"scope": "storage.read:/other"}, "is storage.read:/other, not to read"),
+        ({"scope": "storage.modify:/"}, "is storage.modify:/, not to read"),
+    ],
+    ids=["none", "expired", "elsewhere", "other right"],
+)
+def test_a_token_that_will_not_do_is_named(trusting, tmp_path, how, words):
+    text = None if how is None else trusting[1].make(**how)
+    done = run_with_token(trusting, tmp_path, text)
+    assert done.returncode == 1, done.stderr
+    assert words in done.stderr.partition("why:")[2]
+    assert text is None or text.rpartition(".")[2] not in done.stdout + done.stderr

@@ -177,8 +177,8 @@ class XRootD:
     def environment(self, **more: str) -> dict[str, str]:
         """What a client needs: whom to trust, and what a test adds; no credential of others."""
         mine = {name: text for name, text in os.environ.items() if "BEARER" not in name}
-        # The usual place of a proxy and of a token on this machine is none of a test's business.
-        nowhere = {"X509_USER_PROXY": str(self.folder / "none"), "XDG_RUNTIME_DIR": "/nowhere"}
+        mine.pop("X509_USER_PROXY", None)
+        nowhere = {"XDG_RUNTIME_DIR": str(self.folder / "none")}
         return mine | nowhere | {"X509_CERT_DIR": str(self.certificates)} | more
 
     def _start(self, program: str, name: str, port: int, **cluster: object) -> None:

@@ -5,6 +5,7 @@ import pytest
 
 from beampipe.reading.index.codecs import BrokenBytesError
 from beampipe.reading.index.making import make_index
+from beampipe.reading.index.reading import fetch_ranges
 from beampipe.reading.index.template import LayoutTemplate
 from beampipe.reading.indexed import IndexedColumns
 from beampipe.reading.trees import TreePool
@@ -51,3 +52,21 @@ def test_an_index_that_points_behind_the_end_is_what_is_broken(opened, is_local)
     columns = IndexedColumns(opened, wrong, LayoutTemplate(opened), (50, 170))
     with pytest.raises(BrokenBytesError, match="behind the end"):
         columns.read("event")
+
+
+@pytest.mark.parametrize(
+    ("url", "gap_bytes"), [("root://door.org//a.root", 32 * 1024), ("https://door.org/a", 2**18)]
+)
+def test_ranges_far_apart_are_joined_where_each_is_a_request(
+    columns, opened, url, gap_bytes, monkeypatch
+):
+    given = []
+
+    def note(source, wanted, *, gap_bytes):
+        given.append(gap_bytes)
+        return fetch_ranges(source, wanted, gap_bytes=gap_bytes)
+
+    monkeypatch.setattr("beampipe.reading.indexed.fetch_ranges", note)
+    opened.url, opened.stamp = url, None
+    columns.fetch(("event",))
+    assert given == [gap_bytes]

@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 
 from beampipe.environments.bearer_tokens import check_token, find_token, may_read, read_token
 from beampipe.environments.secret_files import REMEDIES
-from beampipe.environments.x509 import check_proxy, find_proxy, read_proxy
+from beampipe.environments.x509 import VARIABLE, check_proxy, find_proxy, read_proxy
 from beampipe.errors import CredentialError, CredentialMissingError
 
 _XROOTD: Final = {"root", "roots", "xroot", "xroots"}
@@ -64,6 +64,13 @@ def explain_refusal(url: str, environment: Mapping[str, str] = os.environ) -> Re
     try:
         check_proxy(read_proxy(find_proxy(environment)))
     except CredentialMissingError:
+        if has_token and environment.get(VARIABLE):
+            # Its client then does without TLS, over which alone a token goes.
+            return token or Refusal(
+                f"{VARIABLE} names {find_proxy(environment)}, which is not there, and so XRootD's"
+                " client shows no token either",
+                f"unset {VARIABLE}",
+            )
         if not has_token:
             return Refusal(
                 f"there is neither a proxy ({find_proxy(environment)}) nor a bearer token here",

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Collection
 from typing import Any
 
+from beampipe.datasets.urls import is_xrootd
 from beampipe.reading.index.codecs import BrokenBytesError
 from beampipe.reading.index.model import ByteRange, FileIndex
 from beampipe.reading.index.reading import (
@@ -19,7 +20,11 @@ from beampipe.reading.index.reading import (
 from beampipe.reading.index.template import LayoutTemplate
 from beampipe.reading.trees import OpenTree
 
-_REMOTE_GAP_BYTES = 256 * 1024  # a request costs more there than these bytes
+_REMOTE_GAP_BYTES = 256 * 1024
+"""A request costs more there than these bytes.
+
+Not behind XRootD, where hundreds of ranges are one request.
+"""
 
 
 class IndexedColumns:
@@ -90,7 +95,8 @@ class IndexedColumns:
     def _fetch(self, places: list[ByteRange], *, confirms: bool) -> None:
         opened, until = self._opened, self._opened.requested_bytes
         header = ByteRange(0, opened.header_bytes)
-        gap_bytes = GAP_BYTES if opened.is_local else _REMOTE_GAP_BYTES
+        joins = opened.is_local or is_xrootd(opened.url)
+        gap_bytes = GAP_BYTES if joins else _REMOTE_GAP_BYTES
         wanted = [header, *places] if confirms else places
         self._fetched.add(fetch_ranges(opened.source, wanted, gap_bytes=gap_bytes))
         if confirms:
