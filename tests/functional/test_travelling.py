@@ -80,6 +80,7 @@ def test_modules_and_inputs_reach_a_worker_that_sees_none_of_them(
     there = run(project, samples, blind, tmp_path / "there")
     assert there.output == here
     assert there.is_complete
+    assert not [note for note in there.notes if "not declared" in note]
     assert blind.run(lambda: [p for p in sys.path if "beampipe-code" in p]) == {
         address: [] for address in blind.scheduler_info(-1)["workers"]
     }
