@@ -15,15 +15,15 @@ def places():
 
 
 def test_a_chunk_goes_to_another_host_or_at_least_to_another_worker(places):
-    assert places.away_from(frozenset()) == {}
-    assert places.away_from(frozenset({HERE})) == {
+    assert places.away_from("a", frozenset()) == {}
+    assert places.away_from("a", frozenset({HERE})) == {
         "workers": [THERE],
         "allow_other_workers": True,
     }
     places.see(dict.fromkeys((HERE, BESIDE), 1))
-    assert places.away_from(frozenset({HERE, "node1"}))["workers"] == [BESIDE]
-    assert places.away_from(frozenset({HERE, BESIDE})) == {}
-    assert places.away_from(frozenset({"door.org:1094"})) == {}
+    assert places.away_from("a", frozenset({HERE, "node1"}))["workers"] == [BESIDE]
+    assert places.away_from("a", frozenset({HERE, BESIDE})) == {}
+    assert places.away_from("a", frozenset({"door.org:1094"})) == {}
 
 
 def test_those_apart_never_share_a_worker_while_there_are_others(places):
@@ -46,3 +46,26 @@ def test_workers_that_are_gone_get_nothing(places):
     assert places.apart("b", frozenset(), {"a", "b"})["workers"] == [THERE]
     places.see({})
     assert places.apart("c", frozenset(), {"c"}) == {}
+
+
+def test_those_whose_workers_are_gone_and_that_nobody_has_are_stranded(places):
+    for key in ("gone", "elsewhere", "there", "done"):
+        places.apart(key, frozenset(), set())
+    wished = {key: workers[0] for key, workers in places._wishes.items()}
+    asked = []
+
+    def find(keys):
+        asked.append(sorted(keys))
+        return {"elsewhere"}
+
+    def look():
+        return places.find_stranded(lambda key: key != "done", find)
+
+    assert look() == []
+    assert asked == []  # all of their workers are there
+    places.see({wished["there"]: 1})
+    assert look() == []  # it may be on its way
+    assert look() == ["gone"]
+    places.forget("gone")
+    assert look() == []
+    assert asked[0] == ["elsewhere", "gone"]

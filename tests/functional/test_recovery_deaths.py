@@ -14,6 +14,7 @@ import pytest
 from distributed import Client, get_worker
 from tests.functional.dask_processes import DaskProcesses, wait_until, worker_pids
 
+import beampipe
 from beampipe.execution.breadcrumbs import read_crumbs
 from beampipe.execution.bundles import RunContext
 from beampipe.execution.context_plugin import ContextPlugin
@@ -326,3 +327,39 @@ def test_nothing_is_left_after_the_run(nannied):
         future = send(nannied, die, "exit", number=9)
         assert death_of(events)[1].seen["exit_code"] == 3
         del future
+
+
+def kill_at_event_1234(events):
+    time.sleep(0.02)
+    if 1234 in events.event.to_list():
+        os.kill(os.getpid(), signal.SIGKILL)
+    return {"n": len(events), "events": events.event.to_list()}
+
+
+def test_a_killer_that_leaves_no_trace_is_found_and_all_others_are_counted(
+    processes, monkeypatch, tmp_path
+):
+    async def find_nothing(_watch, _worker):
+        return {}, None
+
+    monkeypatch.setattr(DeathWatch, "_find_out", find_nothing)
+    monkeypatch.setattr("beampipe.execution.dispatch._MOST_SHORT", 0)  # bundles of many chunks
+    beampipe.make_data(tmp_path / "data", files=1, events=4_000, seed=1)
+    for _ in range(3):
+        processes.start_worker("--nthreads", "1")
+    with Client(processes.address) as client:
+        client.wait_for_workers(3, timeout=PATIENCE_S)
+        result = beampipe.run(
+            kill_at_event_1234,
+            {"data": str(tmp_path / "data")},
+            client=client,
+            chunksize=100,
+            on_error="skip",
+            progress=False,
+            run_dir=tmp_path / "run",
+        )
+    (failure,) = result.failures
+    assert failure.start <= 1234 < failure.stop
+    assert result.output["n"] == len(set(result.output["events"])) == 3_900
+    # Once with others, with less and less of them, and three times alone.
+    assert 4 <= result.metrics["workers_died"] <= 10

@@ -70,6 +70,7 @@ class DaskPool:
         self._unheard: set[Key] = set()  # bundles of whose end the driver has not been told
         self._summaries: dict[Key, Future[Any]] = {}  # asked for, where no message came
         self._merging: set[Key] = set()
+        self._stranded: set[Key] = set()  # nobody will do them (once more)
         self._heard_at = 0.0
         self._n_merges = 0
         self._counted_at = -_COUNT_EVERY_S
@@ -105,7 +106,7 @@ class DaskPool:
         number = bundle.number
         name = f"{self._prefix}-bundle-{number}"
         sent = lent_with(self._desk, name, bundle, n_workers=self.n_workers())
-        place = self._places.away_from(bundle.away)
+        place = self._places.away_from(name, bundle.away)
         if apart:
             place = self._places.apart(name, bundle.away, self._unheard)
         # Before all that waits: the workers that are free should not do new chunks first.
@@ -273,6 +274,9 @@ class DaskPool:
         answers: dict[Key, Partial | ExecutionError] = {}
         self._heard_at = time.monotonic()
         while waiting and time.monotonic() - self._heard_at < patience_s:
+            for key in self._stranded & waiting.keys():
+                answers[key] = _lost("it was to be done once more, and no worker was there")
+                del waiting[key]
             ready = {key: future for key, future in waiting.items() if future.done()}
             # One whose worker dies in this moment is computed again by Dask, and waited for.
             fetched = self._fetch(ready, patience_s, meanwhile) if ready else {}
@@ -328,6 +332,8 @@ class DaskPool:
         for key in keys:
             self._merging.discard(key)
             self._unheard.discard(key)
+            self._stranded.discard(key)
+            self._places.forget(key)
             for futures in (self._summaries, self._partials):
                 future = futures.pop(key, None)
                 if future is not None:
@@ -342,7 +348,18 @@ class DaskPool:
             with contextlib.suppress(*_GONE):
                 self._places.see(self._client.nthreads())
                 self._n_threads = sum(self._places.threads.values())
+            self._look_for_stranded()
         return self._n_threads
+
+    def _look_for_stranded(self) -> None:
+        def is_open(key: Key) -> bool:
+            future = self._partials.get(key)
+            return future is not None and key not in self._stranded and not future.done()
+
+        with contextlib.suppress(WorkersLostError):
+            for key in self._places.find_stranded(is_open, self.find_workers):
+                self._stranded.add(key)
+                self._events.put(key)  # where a bundle's end is waited for, it is lost
 
     def n_workers(self) -> int:
         """Workers there now."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections import deque
-from collections.abc import Container, Mapping
+from collections.abc import Callable, Container, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -30,6 +30,8 @@ class Places:
     threads: Mapping[str, int] = field(default_factory=dict)
     _turns: deque[str] = field(default_factory=deque)
     _apart: dict[str, Key] = field(default_factory=dict)
+    _wishes: dict[Key, Sequence[str]] = field(default_factory=dict)
+    _missing: set[Key] = field(default_factory=set)
 
     def see(self, threads: Mapping[str, int]) -> None:
         """Take in which workers there are now."""
@@ -38,7 +40,7 @@ class Places:
             self._apart = {worker: key for worker, key in self._apart.items() if worker in threads}
         self.threads = threads
 
-    def away_from(self, away: frozenset[str]) -> dict[str, Any]:
+    def away_from(self, key: Key, away: frozenset[str]) -> dict[str, Any]:
         """Prefer other workers to those where a chunk failed; any will do if these are all."""
         if not away:
             return {}
@@ -48,7 +50,7 @@ class Places:
         others = others or [place for place in self.threads if place not in away]
         if not others or len(others) == len(self.threads):
             return {}
-        return _prefer(random.sample(others, min(len(others), _PLACES)))
+        return self._wish(key, random.sample(others, min(len(others), _PLACES)))
 
     def apart(self, key: Key, away: frozenset[str], out: Container[Key]) -> dict[str, Any]:
         """Prefer a worker that has no other bundle of its kind.
@@ -65,9 +67,39 @@ class Places:
             worker = self._turns[-1]
             if self._apart.get(worker) not in out and worker not in away:
                 self._apart[worker] = key
-                return _prefer([worker])
-        return self.away_from(away)
+                return self._wish(key, [worker])
+        return self.away_from(key, away)
 
+    def _wish(self, key: Key, workers: Sequence[str]) -> dict[str, Any]:
+        self._wishes[key] = workers
+        return {"workers": workers, "allow_other_workers": True}
 
-def _prefer(workers: list[str]) -> dict[str, Any]:
-    return {"workers": workers, "allow_other_workers": True}
+    def forget(self, key: Key) -> None:
+        """A bundle is wanted no more."""
+        self._wishes.pop(key, None)
+        self._missing.discard(key)
+
+    def find_stranded(
+        self, is_open: Callable[[Key], bool], find: Callable[[Sequence[Key]], Container[Key]]
+    ) -> list[Key]:
+        """Bundles that nobody will ever do.
+
+        Where there is no worker at all for a moment, Dask forgets that others than those wished
+        for would do as well, and waits for those, which are gone. It takes two looks to know them,
+        since a bundle may be on its way.
+
+        Parameters
+        ----------
+        is_open : callable
+            Whether a bundle's result is still to come.
+        find : callable
+            Which of some bundles are on a worker, as the scheduler knows it.
+        """
+        lonely = [
+            key
+            for key, workers in self._wishes.items()
+            if self.threads.keys().isdisjoint(workers) and is_open(key)
+        ]
+        found = find(lonely) if lonely else ()
+        before, self._missing = self._missing, {key for key in lonely if key not in found}
+        return sorted(self._missing & before)
