@@ -221,3 +221,14 @@ def test_a_refusal_is_one_only_where_somebody_was_asked():
     for url in ("/local/a.root", "https://door.org/a.root"):
         assert find_refusal(url, OSError("Auth failed")) is None
     assert find_refusal("root://door.org//a.root", OSError("[3011] no such file")) is None
+
+
+def test_what_is_missing_for_s3_is_said():
+    class NoCredentialsError(Exception):
+        """As botocore calls it."""
+
+    for error in (NoCredentialsError("Unable to locate credentials"), PermissionError("Forbidden")):
+        explained = explain_file_error("s3://bucket/a.root", error)
+        assert type(explained) is FileAccessError
+        assert "AWS_ACCESS_KEY_ID" in explained.fix
+        assert "FSSPEC_S3_ANON" in explained.fix

@@ -37,6 +37,12 @@ MAX_WHY = 300
 HTTP_DENIED = (401, 403)
 XROOTD_DENIED = re.compile(r"\[30(10|30)\]|\b(auth|login) failed|no protocols left", re.IGNORECASE)
 """Not authorized, authentication failed, and the client's own words."""
+_NO_KEYS = {"NoCredentialsError", "PartialCredentialsError"}  # botocore's, without importing it
+_RENEW = "renew the proxy or token that this storage asks for"
+_FIXES = {
+    "s3": "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE, on workers too; of a"
+    " public bucket FSSPEC_S3_ANON=true"
+}
 UNREACHABLE = (FileNotFoundError, ConnectionError, TimeoutError)
 BIG_FILE_VERSION = 1_000_000
 """From this version number on, a ROOT header holds 64-bit positions."""
@@ -329,7 +335,7 @@ def _explain_remote(url: str, error: Exception) -> DatasetError:
         return FileAccessError(
             f"{shown} may not be read.",
             why=f"{refusal.why}; {facts}" if refusal else facts,
-            fix=refusal.fix if refusal else "renew the proxy or token that this storage asks for",
+            fix=refusal.fix if refusal else _FIXES.get(scheme_of(url), _RENEW),
             url=shown,
         )
     if any(isinstance(cause, UNREACHABLE) for cause in chain):
@@ -388,6 +394,8 @@ def find_refusal(url: str, error: Exception) -> Refusal | None:
 
 def _is_denied(url: str, chain: list[BaseException]) -> bool:
     if scheme_of(url) in XROOTD and any(XROOTD_DENIED.search(str(cause)) for cause in chain):
+        return True
+    if any(type(cause).__name__ in _NO_KEYS for cause in chain):
         return True
     denied = any(getattr(cause, "status", None) in HTTP_DENIED for cause in chain)
     return denied or any(isinstance(cause, PermissionError) for cause in chain)
