@@ -39,13 +39,24 @@ ROWS = {
     "numpy 1": {"numpy": "1.26.4"},
     "awkward": {"awkward": "2.8.2", "awkward-cpp": "45"},
     "uproot": {"uproot": "5.6.0"},
-    "coffea": {"coffea": "2025.12.0"},
+    "coffea": {"coffea": "2026.7.0"},
+    "coffea (half a year)": {"coffea": "2026.5.0"},
+    "coffea (a year)": {"coffea": "2025.12.0"},
     "coffea not there": {"coffea": ""},
-    "hist": {"hist": "2.8.0"},
+    "hist": {"hist": "2.11.0"},
+    "hist (old)": {"hist": "2.9.2"},
+    "hist (older)": {"hist": "2.8.1"},
     "boost-histogram": {"boost-histogram": "1.5.0"},
-    "numba": {"numba": "0.61.2", "llvmlite": "0.44.0"},
+    "numba": {"numba": "0.65.1", "llvmlite": "0.47.0"},
+    "numba (old)": {"numba": "0.61.2", "llvmlite": "0.44.0", "numpy": "2.2.6"},
+    "numba not there": {"numba": ""},
+    "dask-gateway": {"dask-gateway": "2025.4.0"},
+    "python 3.12": {"python": "3.12"},
+    "python 3.13": {"python": "3.13"},
     "beampipe not there": {"beampipe": ""},
 }
+# Only what a user of theirs asks for: `beampipe` itself does not need them.
+EXTRAS = {"dask-gateway"}
 _PATIENCE_S = 180
 
 
@@ -67,22 +78,24 @@ def make_environment(name, changes):
     if (place / "made").exists():
         return python
     shutil.rmtree(place, ignore_errors=True)
-    uv("venv", "--python", sys.executable, str(place))
-    given = {package: version for package, version in changes.items() if version}
+    uv("venv", "--python", find_python(changes.get("python")), str(place))
+    given = {name: text for name, text in changes.items() if text and name != "python"}
     pins = [
         line
         for line in (PROJECT / "constraints.txt").read_text().splitlines()
         if line.partition("==")[0] not in given
     ]
     with tempfile.TemporaryDirectory() as folder:
-        constraints, overrides = Path(folder) / "constraints.txt", Path(folder) / "overrides.txt"
-        constraints.write_text("\n".join(pins))
-        overrides.write_text("\n".join(f"{name}=={text}" for name, text in given.items()))
+        # All are overrides: what a package of the past says of others is what is to be tried.
+        overrides = Path(folder) / "overrides.txt"
+        overrides.write_text(
+            "\n".join([*pins, *(f"{name}=={text}" for name, text in given.items())])
+        )
         uv(
             *("pip", "install", "--quiet", "--python", str(python)),
-            *("-c", str(constraints), "--override", str(overrides), "-e", str(PROJECT)),
+            *("--override", str(overrides), "-e", str(PROJECT), *sorted(EXTRAS & given.keys())),
         )
-    for package in changes.keys() - given.keys():
+    for package in changes.keys() - given.keys() - {"python"}:
         uv("pip", "uninstall", "--quiet", "--python", str(python), package)
     # Compiles what is imported: else the first worker would take a minute.
     subprocess.run([python, "-c", WARM], check=False, capture_output=True)
@@ -90,11 +103,22 @@ def make_environment(name, changes):
     return python
 
 
+def find_python(version):
+    """The interpreter of another minor version; this one, if none is asked for."""
+    if version is None:
+        return sys.executable
+    homes = sorted(Path.home().glob(f".pyenv/versions/{version}.*/bin/python"))
+    found = str(homes[-1]) if homes else shutil.which(f"python{version}")
+    if found is None:
+        raise RuntimeError(f"there is no Python {version}")
+    return found
+
+
 def versions_of(python, packages):
     code = (
         "import sys, importlib.metadata as m\n"
         "for p in sys.argv[1:]:\n"
-        "    try: print(p, m.version(p))\n"
+        "    try: print(p, sys.version.split()[0] if p == 'python' else m.version(p))\n"
         "    except m.PackageNotFoundError: print(p, 'none')"
     )
     shown = [package for package in packages if package not in {"awkward-cpp", "llvmlite"}]
@@ -129,8 +153,8 @@ def try_run(python, data, expected):
                 lines = [line for line in log.read_text().splitlines() if "Error" in line]
                 return f"no worker: {lines[-1] if lines else 'no word'}"
             finally:
-                worker.terminate()
-                worker.wait(30)
+                worker.kill()  # one that hangs hears nothing else
+                worker.wait(60)
 
 
 def _outcome(client, data, expected, run_dir):

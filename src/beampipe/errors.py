@@ -65,6 +65,12 @@ class JobsFailError(ClusterError, RuntimeError):
     code = "cluster-jobs-fail"
 
 
+class EnvironmentPackError(ClusterError, RuntimeError):
+    """The environment of this process cannot be packed for workers that have none."""
+
+    code = "environment-pack"
+
+
 class ClusterNameError(ClusterError, ValueError):
     """Something cannot be the name of a cluster."""
 

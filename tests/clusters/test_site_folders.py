@@ -6,7 +6,7 @@ import pytest
 
 from beampipe.clusters.opening import cluster
 from beampipe.clusters.site_files import load_site
-from beampipe.clusters.site_folders import check_job_folders, check_seen, is_unseen
+from beampipe.clusters.site_folders import check_job_folders, check_seen, is_shared, is_unseen
 from beampipe.errors import SiteFoldersError, SiteInvalidError
 
 
@@ -63,19 +63,24 @@ def test_an_environment_that_workers_do_not_see_is_refused(key):
     assert getattr(site(client_folders=["/h"], **{key: "env"}), key) == "env"
 
 
-def test_jobs_must_find_their_keys_and_their_python(tmp_path):
+def test_jobs_must_find_their_keys(tmp_path):
     away = {"client_folders": [str(tmp_path)]}
     with pytest.raises(SiteFoldersError, match="keys"):
         check_job_folders(site(**away), tmp_path / "state")
     sent = load_site("htcondor", key_files="transfer", **away)
     check_job_folders(sent, tmp_path / "state")
-    own = {"client_folders": [sys.prefix]}
-    with pytest.raises(SiteFoldersError, match="Python that you use"):
-        check_job_folders(site(**own), tmp_path)
-    check_job_folders(site(**own, python="python3"), tmp_path)
+    # An environment that they do not see is packed for them: test_strategies.py.
+    check_job_folders(site(client_folders=[sys.prefix]), tmp_path)
 
 
 def test_a_cluster_is_not_opened_where_its_jobs_would_fail(tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
     with pytest.raises(SiteFoldersError):
         cluster("slurm", client_folders=[str(tmp_path)])
+
+
+def test_what_workers_see_is_said_as_well():
+    nested = site(shared_folders=["/s", "/s/me/out"], client_folders=["/s/me"])
+    assert [is_shared(nested, path) for path in ("/s", "/s/x", "/s/me/x", "/s/me/out/x", "/t")] == [
+        True, True, False, True, False,
+    ]  # fmt: skip

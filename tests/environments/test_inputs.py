@@ -14,6 +14,7 @@ import pytest
 import beampipe as bp
 from beampipe.environments import inputs
 from beampipe.environments.inputs import (
+    check_large_inputs,
     inputs_at,
     inputs_here,
     lay_out_inputs,
@@ -124,6 +125,45 @@ def test_what_is_too_large_is_not_sent(tmp_path, monkeypatch):
     assert first.data == b"1234"
     assert second.data is None
     assert lay_out_inputs((replace(second, path="/no/where"),)) == {}
+
+
+class Asked:
+    """A client whose workers are this process, and see other folders."""
+
+    def __init__(self, workers, root):
+        self._workers, self._root = workers, root
+
+    def scheduler_info(self, n_workers):
+        assert n_workers
+        return {"workers": dict.fromkeys(self._workers)}
+
+    def run(self, function, files, workers, on_error):
+        assert on_error == "ignore"  # a worker may go away meanwhile
+        moved = [(str(self._root / Path(path).name), size) for path, size in files]
+        real = {str(self._root / Path(path).name): path for path, _ in files}
+        return {each: [real[path] for path in function(moved)] for each in workers}
+
+
+def test_what_is_too_large_and_not_seen_by_workers_ends_the_run_before_it_begins(
+    tmp_path, monkeypatch
+):
+    here, there = tmp_path / "here", tmp_path / "there"
+    for folder in (here, there):
+        folder.mkdir()
+        (folder / "model µ.onnx").write_bytes(b"x" * 50)
+    packed = pack_inputs([here / "model µ.onnx"])
+    check_large_inputs(Asked(["w1"], tmp_path / "none"), packed)  # it is sent
+    monkeypatch.setattr(inputs, "LARGEST_BYTES", 5)
+    large = pack_inputs([here / "model µ.onnx"])
+    assert (large[0].data, large[0].digest) == (None, packed[0].digest)
+    check_large_inputs(Asked(["w1"], there), large)
+    check_large_inputs(Asked([], tmp_path / "none"), large)
+    with pytest.raises(ArgumentError, match="model µ.onnx cannot reach") as caught:
+        check_large_inputs(Asked(["w1"], tmp_path / "none"), large)
+    assert "worker w1 does not see it" in caught.value.why
+    (there / "model µ.onnx").write_bytes(b"x" * 49)
+    with pytest.raises(ArgumentError, match="cannot reach"):
+        check_large_inputs(Asked(["w1"], there), large)
 
 
 def test_one_that_cannot_be_read_is_an_error(tmp_path):

@@ -53,7 +53,7 @@ def packages(mismatches):
         ({"awkward": "2.9.0"}, {"awkward": False}),
         ({"awkward": "2.8.2"}, {"awkward": True}),
         ({"awkward": None}, {"awkward": True}),
-        ({"numba": None}, {"numba": False}),
+        ({"numba": None}, {"numba": True}),
         ({"coffea": "2026.9.0"}, {}),
     ],
     ids=str,

@@ -6,7 +6,7 @@ missing=
 for package in munge slurmctld slurmd slurm-client slurmdbd mariadb-server gridengine-master gridengine-exec \
   gridengine-client oar-server oar-server-pgsql oar-node oar-user oar-user-pgsql libjson-perl postgresql-15 \
   openssh-server patchelf file iproute2 xrootd-server xrootd-server-plugins xrootd-plugins \
-  xrootd-scitokens-plugins sudo iptables; do
+  xrootd-scitokens-plugins sudo iptables squashfs-tools; do
   dpkg -s "$package" > /dev/null 2>&1 || missing="$missing $package"
 done
 if [ -n "$missing" ]; then

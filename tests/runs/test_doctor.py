@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import signal
+import sys
 import time
 
 import pytest
@@ -13,6 +14,7 @@ from beampipe.batch.registry import DIALECTS
 from beampipe.checks import Finding
 from beampipe.clusters import batch_queue
 from beampipe.clusters.site_files import load_site
+from beampipe.clusters.strategies import choose_strategy
 from beampipe.datasets.storage_probe import Sample
 from beampipe.runs import doctor, doctor_storage
 from beampipe.runs.doctor import examine
@@ -81,6 +83,11 @@ def found_at(site="slurm", **how):
     return {finding.code: finding for finding in examine(site, patience_s=90, **how)}
 
 
+@pytest.fixture(autouse=True)
+def own_state(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+
+
 def statuses(findings):
     return {code: finding.status for code, finding in findings.items()}
 
@@ -88,13 +95,16 @@ def statuses(findings):
 def test_a_site_where_all_is_well(slurm, analysis, samples):
     findings = found_at(processor=analysis, fileset=samples)
     assert set(findings) == {
-        *("site-profile", "batch-commands", "queue", "account", "processor", "fileset"),
-        *("proxy", "token", "worker", "scheduler-ports", "worker-ports", "versions"),
+        *("site-profile", "environment", "batch-commands", "queue", "account", "processor"),
+        *("fileset", "proxy", "token", "worker", "scheduler-ports", "worker-ports", "versions"),
         *("worker-host", "memory", "scratch", "clock", "walltime", "paths", "imports"),
     }
     assert set(statuses(findings).values()) <= {"ok", "warning"}  # scratch may be short here
     assert findings["paths"].status == findings["imports"].status == "ok"
     assert "minutes left" in findings["walltime"].fact
+    # What was found out counts from now on.
+    assert "nobody said" in findings["environment"].fact
+    assert "a worker saw it" in choose_strategy(load_site("slurm")).why
     with slurm.open() as jobs:
         assert all(job.state == "ended" for job in jobs.values())
 
@@ -103,12 +113,20 @@ def test_an_unknown_site_is_one_finding():
     assert statuses(found_at("slrum")) == {"site-profile": "error"}
 
 
+def test_an_environment_that_cannot_be_used_is_one_more(monkeypatch):
+    monkeypatch.setenv("BEAMPIPE_SITE_ENVIRONMENT", "shared")
+    monkeypatch.setenv("BEAMPIPE_SITE_CLIENT_FOLDERS", sys.prefix)
+    findings = found_at()
+    assert statuses(findings) == {"site-profile": "ok", "environment": "error"}
+    assert "environment = 'packed'" in findings["environment"].remedy
+
+
 def test_without_the_commands_nothing_is_submitted(monkeypatch):
     monkeypatch.setattr(batch_queue.shutil, "which", lambda _: None)
     findings = found_at()
     assert statuses(findings) == {
-        "site-profile": "ok", "batch-commands": "error", "proxy": "ok", "token": "ok",
-        "worker": "warning",
+        "site-profile": "ok", "environment": "ok", "batch-commands": "error", "proxy": "ok",
+        "token": "ok", "worker": "warning",
     }  # fmt: skip
     assert "sbatch" in findings["batch-commands"].fact
     assert "not checked" in findings["worker"].fact
@@ -118,8 +136,8 @@ def test_a_processor_and_files_that_are_not_there_are_named(slurm, monkeypatch):
     monkeypatch.setattr(doctor, "_examine_worker", lambda *_: iter(()))
     findings = found_at(processor="none.py:process", fileset=["/no/where/a.root"])
     assert statuses(findings) == {
-        "site-profile": "ok", "batch-commands": "ok", "queue": "ok", "account": "ok",
-        "processor": "error", "fileset": "error", "proxy": "ok", "token": "ok",
+        "site-profile": "ok", "environment": "ok", "batch-commands": "ok", "queue": "ok",
+        "account": "ok", "processor": "error", "fileset": "error", "proxy": "ok", "token": "ok",
     }  # fmt: skip
     assert "/no/where/a.root" in findings["fileset"].fact
     sample = Sample(url="root://host//a.root", message="It may not be read.", fix="a proxy")

@@ -4,16 +4,21 @@ import dask
 import pytest
 from distributed import Client, LocalCluster
 
+from beampipe.clusters.site_files import load_site
 from beampipe.errors import ArgumentError
 from beampipe.execution.bundles import RunContext
 from beampipe.execution.inline_pool import InlinePool
+from beampipe.runs import pools
 from beampipe.runs.pools import (
     check_client,
     find_dashboard,
+    find_differences,
     find_unset,
+    gate_level,
     open_pool,
     prepared_workers,
 )
+from beampipe.settings import load_settings
 
 CONTEXT = RunContext("abc", b"", {})
 
@@ -86,3 +91,21 @@ def test_a_dashboard_link_that_cannot_be_made():
         with dask.config.set({"distributed.dashboard.link": link}):
             assert find_dashboard(client) == ""
             assert find_dashboard(cluster.get_client()) == ""
+
+
+def test_the_site_of_a_cluster_says_what_other_versions_do(monkeypatch):
+    class AtSite:
+        def __init__(self, **values):
+            self.cluster = type("Cluster", (), {"site": load_site("slurm", **values)})()
+
+    settings = load_settings(version_gate="warn")
+    assert gate_level(None, settings) == "warn"
+    assert gate_level(object(), settings) == "warn"
+    assert gate_level(AtSite(), settings) == "warn"
+    assert gate_level(AtSite(version_gate="stop"), settings) == "stop"
+    asked = []
+    monkeypatch.setattr(pools, "check_versions", lambda *told: asked.append(told) or ("numpy",))
+    assert find_differences(AtSite(version_gate="off"), settings, ["x"]) == [
+        "Versions differ: numpy."
+    ]
+    assert asked[0][1:] == ("off", ["x"])

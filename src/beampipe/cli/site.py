@@ -63,6 +63,7 @@ def show_command(name: str, *, with_origin: bool) -> None:
     """Show what site NAME says."""
     from beampipe.clusters.site import describe_value
     from beampipe.clusters.site_files import load_site, site_values
+    from beampipe.clusters.strategies import choose_strategy
 
     site = load_site(name)
     for key, value in site_values(site).items():
@@ -71,6 +72,7 @@ def show_command(name: str, *, with_origin: bool) -> None:
             continue
         line = f"{key} = {describe_value(key, value)}"
         click.echo(f"{line:<40}  # {origin}" if with_origin else line)
+    click.echo(f"# environment of the workers: {choose_strategy(site)}")
 
 
 @command.command("new")

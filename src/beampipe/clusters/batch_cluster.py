@@ -26,6 +26,7 @@ from beampipe.clusters.fleet_keeper import FleetKeeper
 from beampipe.clusters.job_leases import JobLease
 from beampipe.clusters.leaving import close_with_process, forget
 from beampipe.clusters.opened import OpenedCluster
+from beampipe.clusters.pack_delivery import deliver_pack
 from beampipe.clusters.scheduler_start import add_dashboard, find_contact, start_scheduler
 from beampipe.clusters.site import Site
 from beampipe.clusters.site_folders import check_job_folders
@@ -104,6 +105,7 @@ class BatchCluster(OpenedCluster):
     async def _start(self) -> None:
         check_job_folders(self.site, self.folder.path)
         self.folder.make()
+        await asyncio.to_thread(deliver_pack, self.site, self.folder, self._note)
         self.scheduler = await start_scheduler(
             self.site,
             self.security if self.site.tls else None,
@@ -163,6 +165,7 @@ class BatchCluster(OpenedCluster):
                 is_over = await self._keeper.stop()
         finally:
             self.folder.remove_keys()
+            self.folder.remove_packs()
             await super()._close()  # type: ignore[no-untyped-call]
             if self.scheduler is not None:
                 await self.scheduler.close()

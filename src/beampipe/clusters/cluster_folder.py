@@ -45,6 +45,11 @@ class ClusterFolder:
         """What proves it."""
         return self.path / KEY
 
+    @property
+    def starter(self) -> Path:
+        """What starts workers in a packed environment."""
+        return self.path / "start-packed.sh"
+
     def make(self) -> None:
         """Make the folder, or use the one that a process before this one has left.
 
@@ -71,6 +76,12 @@ class ClusterFolder:
         """Delete them: the cluster is no more."""
         for path in (self.certificate, self.key):
             path.unlink(missing_ok=True)
+
+    def remove_packs(self) -> None:
+        """Delete what was put here of a packed environment; the cache has its own."""
+        for pattern in ("base-*", "own-*", ".placing-*"):
+            for path in self.path.glob(pattern):
+                path.unlink(missing_ok=True)
 
     def remove(self) -> None:
         """Delete everything."""

@@ -81,6 +81,7 @@ class ConnectedCluster(OpenedCluster):
 
     def __init__(self, record: NamedCluster, *, asynchronous: bool = False) -> None:
         self.record = record
+        self.site = record.load_site()
         self.security = _read_security(record)
         super().__init__(asynchronous=asynchronous, name=record.name, quiet=True)  # type: ignore[no-untyped-call]
         self._open()

@@ -35,6 +35,7 @@ from beampipe.clusters.fleet import (
 )
 from beampipe.clusters.reconciler import decide
 from beampipe.clusters.site import Site
+from beampipe.clusters.strategies import explain_unseen
 from beampipe.clusters.worker_start import job_of_worker
 from beampipe.errors import BatchError, JobsFailError
 
@@ -317,7 +318,8 @@ class FleetKeeper:
             f"No worker of cluster '{self._name}' works: {action.count} times in a row the same "
             "happened to its jobs.",
             why=f"{failure.words}{tail}",
-            fix=f"see `beampipe cluster preview --on {self._site.name}`, and what jobs wrote in "
+            fix=explain_unseen(self._site, tail)
+            or f"see `beampipe cluster preview --on {self._site.name}`, and what jobs wrote in "
             f"'{logs}'",
             log_folder=str(logs),
         )

@@ -23,6 +23,7 @@ from beampipe.clusters.job_wait import wait_for_job
 from beampipe.clusters.keepers import find_keeper, find_standing
 from beampipe.clusters.named import NamedCluster, Standing, Wish, find_named, list_named, new_named
 from beampipe.clusters.site import Site
+from beampipe.clusters.strategies import refuse_packed
 from beampipe.clusters.worker_job import describe_place, find_dialect, python_of
 from beampipe.errors import (
     ClusterExistsError,
@@ -168,6 +169,7 @@ def _not_started(record: NamedCluster, why: str = "") -> ClusterStartError:
 
 def _start_as_job(record: NamedCluster, say: Callable[[str], None]) -> NamedCluster:
     site = record.load_site()
+    refuse_packed(site, "a scheduler")
     queue = controller_queue(record, site)
     queue.check_commands()
     return asyncio.run(_submit_and_wait(record, queue, say))

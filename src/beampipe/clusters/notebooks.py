@@ -33,6 +33,7 @@ from beampipe.clusters.job_wait import OVER, wait_for_job
 from beampipe.clusters.named import check_name
 from beampipe.clusters.notebook_start import HOST, TOKEN, read_server
 from beampipe.clusters.site import Site
+from beampipe.clusters.strategies import refuse_packed
 from beampipe.clusters.worker_job import describe_place, find_dialect, python_of
 from beampipe.errors import (
     BatchError,
@@ -259,6 +260,7 @@ async def _open_as_job(
     book: Notebook, site: Site, work: Path, say: Callable[[str], None]
 ) -> Notebook:
     dialect = find_dialect(site)
+    refuse_packed(site, "a notebook")
     tag = make_tag(f"{book.name}-notebook")
     queue = _queue_of(replace(book, tag=tag, system=dialect.name), site, work)
     queue.check_commands()

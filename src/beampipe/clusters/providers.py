@@ -89,6 +89,7 @@ class BatchProvider:
         from beampipe.batch.model import preview
         from beampipe.clusters.cluster_folder import find_folder
         from beampipe.clusters.condor_bindings import describe_way
+        from beampipe.clusters.strategies import describe_strategy
         from beampipe.clusters.worker_job import describe_job, find_dialect
 
         tag = f"bp-{site.name}-00000000"
@@ -98,7 +99,8 @@ class BatchProvider:
         address = f"{protocol}://{site.contact_address or 'SCHEDULER'}:{port}"
         job = describe_job(site, tag=tag, folder=folder, scheduler=address, name=site.name)
         dialect = find_dialect(site)
-        return f"# {describe_way(dialect)}\n{preview(dialect, job, folder.script)}"
+        text = preview(dialect, job, folder.script)
+        return f"# {describe_way(dialect)}\n# environment: {describe_strategy(site)}\n{text}"
 
     def open(
         self,

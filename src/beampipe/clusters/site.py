@@ -21,7 +21,9 @@ NOT_FOR_GATEWAYS = (
     *("interface", "worker_interface"),
     *("scheduler_ports", "worker_ports", "nanny_ports", "dashboard_ports", "key_files", "python"),
     *("prologue", "work_folder", "local_directory"),
+    *("environment", "packed_format", "packed_without"),
 )
+PYTHONS = ("python", "venv", "conda", "pixi")
 _LEAST_MEMORY_BYTES = 100 * 2**20
 _HIGHEST_PORT = 65535
 _ENDS = 2
@@ -137,8 +139,18 @@ class Site(BaseModel):
         Whether connections are encrypted and both sides prove who they are.
     key_files : {"shared", "transfer"}
         How keys reach the jobs.
+    environment : {"", "shared", "packed"}
+        Whether workers use this process' environment where it is, or get it packed; empty is by
+        what is known of what they see.
     python, venv, conda, pixi, apptainer : str
-        The environment of the workers: one of the first four, an image besides.
+        The environment of the workers instead: one of the first four, an image besides.
+    packed_format : {"tar", "squashfs"}
+        Of a packed environment.
+    packed_without : tuple of str
+        Installed packages that are not packed.
+    version_gate : {"", "stop", "warn", "off"}
+        What versions do that differ between here and the workers; empty is the setting of that
+        name.
     prologue : tuple of str
         Shell lines before the worker starts.
     variables : dict
@@ -198,11 +210,15 @@ class Site(BaseModel):
     tls: bool = True
     key_files: Literal["shared", "transfer"] = "shared"
 
+    environment: Literal["", "shared", "packed"] = ""
     python: str = ""
     venv: str = ""
     conda: str = ""
     pixi: str = ""
     apptainer: str = ""
+    packed_format: Literal["tar", "squashfs"] = "tar"
+    packed_without: _Words = ()
+    version_gate: Literal["", "stop", "warn", "off"] = ""
     prologue: _Texts = ()
     variables: Mapping[str, str] = Field(default_factory=dict)
 
@@ -257,9 +273,7 @@ def find_contradictions(site: Site) -> Iterator[tuple[tuple[str, ...], str, str]
     yield from _contradictions_of_kind(site)
     yield from _contradictions_of_size(site)
     yield from _contradictions_of_ports(site)
-    chosen = tuple(key for key in ("python", "venv", "conda", "pixi") if getattr(site, key))
-    if len(chosen) > 1:
-        yield chosen, "each names the Python of the workers", "keep one of them"
+    yield from _contradictions_of_environment(site)
     relative = site.work_folder and not Path(site.work_folder).expanduser().is_absolute()
     if relative:
         yield ("work_folder",), f"'{site.work_folder}' is relative", "write a whole path"
@@ -302,6 +316,18 @@ def _contradictions_of_gateway(site: Site) -> Iterator[tuple[tuple[str, ...], st
         if address and not address.startswith(("http://", "https://")):
             why = f"'{address}' does not begin with http:// or https://"
             yield (key,), why, "write the whole address, as a browser would have it"
+
+
+def _contradictions_of_environment(site: Site) -> Iterator[tuple[tuple[str, ...], str, str]]:
+    chosen = tuple(key for key in PYTHONS if getattr(site, key))
+    if len(chosen) > 1:
+        yield chosen, "each names the Python of the workers", "keep one of them"
+    if site.environment and chosen:
+        why = "each says which Python the workers have"
+        yield ("environment", *chosen), why, "keep one of them"
+    if site.environment == "packed" and site.provider == "local":
+        why = "workers on this machine see its environment"
+        yield ("environment", "provider"), why, "leave out `environment`"
 
 
 def _contradictions_of_size(site: Site) -> Iterator[tuple[tuple[str, ...], str, str]]:

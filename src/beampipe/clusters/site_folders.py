@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
@@ -21,6 +20,12 @@ def is_unseen(site: Site, path: str | Path) -> bool:
     """
     shown = os.path.abspath(os.path.expanduser(path))  # noqa: PTH100, PTH111 (links as they are)
     return any(_is_unseen(site, place) for place in {shown, os.path.realpath(shown)})
+
+
+def is_shared(site: Site, path: str | Path) -> bool:
+    """Whether a site says that workers see a path."""
+    shown = os.path.abspath(os.path.expanduser(path))  # noqa: PTH100, PTH111 (links as they are)
+    return any(_around(site.shared_folders, shown)) and not is_unseen(site, path)
 
 
 def _is_unseen(site: Site, place: str) -> bool:
@@ -79,7 +84,7 @@ def find_hidden(site: Site) -> Iterator[tuple[tuple[str, ...], str, str]]:
 
 
 def check_job_folders(site: Site, work_folder: Path) -> None:
-    """Refuse to submit jobs that would not find their Python, or the keys of their cluster.
+    """Refuse to submit jobs that would not find the keys of their cluster.
 
     Raises
     ------
@@ -92,12 +97,4 @@ def check_job_folders(site: Site, work_folder: Path) -> None:
             why=f"'{work_folder}' is in `client_folders`",
             fix="set `work_folder` to a place that both sides see"
             + (", or `key_files = 'transfer'`" if site.batch_system == "htcondor" else ""),
-        )
-    own = not (site.python or site.venv or site.conda or site.pixi or site.apptainer)
-    if own and is_unseen(site, sys.executable):
-        raise SiteFoldersError(
-            f"Workers at '{site.name}' do not see the Python that you use.",
-            why=f"'{sys.executable}' is in `client_folders`",
-            fix="say which environment workers have, in the same versions: `python`, `venv`, "
-            "`conda`, `pixi` or `apptainer` of the site",
         )

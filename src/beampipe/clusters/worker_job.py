@@ -12,6 +12,7 @@ from beampipe.batch.registry import DIALECTS
 from beampipe.clusters.cluster_folder import ClusterFolder
 from beampipe.clusters.condor_bindings import choose_dialect
 from beampipe.clusters.site import Ports, Site
+from beampipe.clusters.strategies import choose_strategy, plan_for
 from beampipe.errors import ProviderError
 
 # Its results go to others before it ends (by name: it belongs to a room further up).
@@ -60,13 +61,15 @@ def describe_job(
     count : int
         How many jobs.
     """
-    sends_keys = site.tls and site.key_files == "transfer"
+    sends = site.key_files == "transfer"
+    keys = (folder.certificate, folder.key) if sends and site.tls else ()
+    packed = packed_files(site, folder)
     return JobDescription(
         name=name or tag,
         tag=tag,
-        command=_command(site, folder, scheduler),
+        command=_command(site, folder, scheduler, packed),
         log_folder=folder.logs,
-        files=(folder.certificate, folder.key) if sends_keys else (),
+        files=(*keys, *packed) if sends else (),
         count=count,
         signal_ahead_s=_signal_ahead(site),
         **describe_place(site),
@@ -95,8 +98,19 @@ def _signal_ahead(site: Site) -> int | None:
     return round(site.signal_ahead)
 
 
-def _command(site: Site, folder: ClusterFolder, scheduler: str) -> tuple[str, ...]:
-    start = [*python_of(site), "-m", "beampipe.clusters.worker_start"]
+def packed_files(site: Site, folder: ClusterFolder) -> tuple[Path, ...]:
+    """What a packed environment is in a cluster's folder: program, base, own; else nothing."""
+    if choose_strategy(site).kind != "packed":
+        return ()
+    pack = plan_for(site)
+    return folder.starter, folder.path / pack.base_name, folder.path / pack.own_name
+
+
+def _command(
+    site: Site, folder: ClusterFolder, scheduler: str, packed: tuple[Path, ...]
+) -> tuple[str, ...]:
+    python = _packed_python(site, packed) if packed else python_of(site)
+    start = [*python, "-m", "beampipe.clusters.worker_start"]
     if site.walltime is not None:
         start += ["--walltime", f"{site.walltime:.0f}", "--stagger", f"{site.lifetime_stagger:.0f}"]
     worker = [
@@ -128,6 +142,15 @@ def _ports(option: str, ports: Ports) -> list[str]:
 # a signal that the batch system sends to the job's first process alone would not reach the worker.
 _IN_CONDA: Final = 'eval "$(conda shell.bash hook)" && conda activate "$0" && exec python "$@"'
 _IN_PIXI: Final = 'eval "$(pixi shell-hook --shell bash --manifest-path "$0")" && exec python "$@"'
+
+
+def _packed_python(site: Site, packed: tuple[Path, ...]) -> list[str]:
+    """How the Python of a packed environment is started: by a program that unpacks it first."""
+    container = _enter_container(site) if site.apptainer else []
+    program, *archives = (
+        path.name if site.key_files == "transfer" else str(path) for path in packed
+    )
+    return [*container, "/bin/sh", program, site.local_directory, *archives]
 
 
 def python_of(site: Site) -> list[str]:

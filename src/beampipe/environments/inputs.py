@@ -12,13 +12,17 @@ import time
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from beampipe.errors import ArgumentError
 from beampipe.private_files import make_private_folder, write_private
 
+if TYPE_CHECKING:
+    from distributed import Client
+
 LARGEST_BYTES = 100 * 10**6
 """More than that of all files together is not sent to workers."""
+_SAMPLE = 50
 _KEEP_S = 7 * 86400.0
 _HERE = threading.local()
 
@@ -51,13 +55,15 @@ def list_inputs(paths: Iterable[Path]) -> tuple[InputFile, ...]:
 
 
 def find_unsent(paths: Iterable[Path]) -> list[str]:
-    """Declared inputs that are too large to be sent, with those before them."""
+    """Declared inputs that are too large to be sent, with those before them that are."""
     unsent, left = [], LARGEST_BYTES
     for path in _list_files(paths):
         with contextlib.suppress(OSError):
-            left -= path.stat().st_size
-            if left < 0:
+            size = path.stat().st_size
+            if size > left:
                 unsent.append(str(path))
+            else:
+                left -= size
     return unsent
 
 
@@ -73,16 +79,18 @@ def pack_inputs(paths: Iterable[Path]) -> tuple[InputFile, ...]:
     left = LARGEST_BYTES
     for path in _list_files(paths):
         try:
-            data = path.read_bytes()
+            size = path.stat().st_size
+            # What is too large to be sent is only named by its content, piece by piece.
+            data = path.read_bytes() if size <= left else None
+            digest = _digest(path) if data is None else hashlib.sha256(data).hexdigest()
         except OSError as error:
             raise ArgumentError(
                 f"The declared input {path} cannot be read.",
                 why=error.strerror or str(error),
                 fix="correct `inputs` (--input), or leave the file out",
             ) from error
-        left -= len(data)
-        digest = hashlib.sha256(data).hexdigest()
-        packed.append(InputFile(str(path), digest, len(data), data if left >= 0 else None))
+        left -= 0 if data is None else len(data)
+        packed.append(InputFile(str(path), digest, size, data))
     return tuple(packed)
 
 
@@ -102,6 +110,50 @@ def lay_out_inputs(files: tuple[InputFile, ...]) -> Mapping[str, str]:
         elif file.data is not None:
             places[file.path] = str(_keep(file, file.data))
     return places
+
+
+def check_large_inputs(client: Client, files: Iterable[InputFile]) -> None:
+    """Refuse inputs that are too large to be sent, and that workers do not see.
+
+    Some of the workers that there are now are asked; where there are none yet, nobody is.
+
+    Raises
+    ------
+    ArgumentError
+        ``run-argument``: which, and what to do instead.
+    """
+    large = [(file.path, file.size) for file in files if file.digest and file.data is None]
+    if not large:
+        return
+    some = list(client.scheduler_info(n_workers=_SAMPLE)["workers"])[:_SAMPLE]
+    if not some:
+        return
+    answers = client.run(_list_unseen, large, workers=some, on_error="ignore")
+    unseen = {path: address for address, paths in answers.items() for path in paths}
+    if not unseen:
+        return
+    path, address = next(iter(unseen.items()))
+    size = dict(large)[path]
+    raise ArgumentError(
+        f"The declared input {path} cannot reach the workers.",
+        why=f"it has {size / 1e6:,.0f} MB, and all inputs together are sent up to "
+        f"{LARGEST_BYTES / 1e6:.0f} MB; worker {address} does not see it where it is",
+        fix="put it, under this very path, where workers see it (the site's `shared_folders`), or "
+        "on CVMFS or EOS; or let the processor read it by URL and leave it out of `inputs`",
+    )
+
+
+def _list_unseen(files: list[tuple[str, int]]) -> list[str]:
+    """Which files are not on this host, or are others by their size (runs on a worker)."""
+    unseen = []
+    for path, size in files:
+        try:
+            is_seen = Path(path).stat().st_size == size
+        except OSError:
+            is_seen = False
+        if not is_seen:
+            unseen.append(path)
+    return unseen
 
 
 @contextlib.contextmanager
@@ -176,10 +228,14 @@ def _is_same(path: Path, file: InputFile) -> bool:
     try:
         if path.stat().st_size != file.size:
             return False
-        with path.open("rb") as stream:
-            return hashlib.file_digest(stream, "sha256").hexdigest() == file.digest
+        return _digest(path) == file.digest
     except OSError:
         return False
+
+
+def _digest(path: Path) -> str:
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def _keep(file: InputFile, data: bytes) -> Path:

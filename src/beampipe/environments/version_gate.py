@@ -37,14 +37,11 @@ class _Rule:
         none does.
     scheduler : bool
         Whether the scheduler's matters.
-    needed : bool
-        Whether workers cannot do without.
     """
 
     parts: int
     oldest: str = ""
     scheduler: bool = False
-    needed: bool = True
 
 
 RULES: Final[Mapping[str, _Rule]] = {
@@ -60,10 +57,10 @@ RULES: Final[Mapping[str, _Rule]] = {
     "numpy": _Rule(2, "2.0"),
     "awkward": _Rule(2, "2.9"),
     "uproot": _Rule(2, "5.7"),
-    "coffea": _Rule(2, "2026.6"),
+    "coffea": _Rule(2, "2026.9"),
     "hist": _Rule(2, "2.9"),
     "boost-histogram": _Rule(2, "1.8"),
-    "numba": _Rule(2, "0.61", needed=False),
+    "numba": _Rule(2, "0.61"),
 }
 
 
@@ -141,7 +138,7 @@ def compare(
         mine, other = ours.get(package), theirs.get(package)
         if not mine or _same(mine, other, rule.parts):
             continue  # what the client does not have its processor does not use
-        is_missing = other is None and rule.needed and role == "worker"
+        is_missing = other is None and role == "worker"
         found.append(
             Mismatch(
                 package=package,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import sys
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -15,8 +16,10 @@ from beampipe.clusters.batch_queue import find_missing_commands
 from beampipe.clusters.condor_bindings import describe_way, explain_missing
 from beampipe.clusters.opening import cluster, resolve_site
 from beampipe.clusters.probe import measure_worker
+from beampipe.clusters.seen_folders import note_seen
 from beampipe.clusters.site import GATEWAY, Site
 from beampipe.clusters.site_folders import is_unseen, unseen_error
+from beampipe.clusters.strategies import choose_strategy, describe_strategy
 from beampipe.clusters.ways import CHECK, find_no_way
 from beampipe.clusters.worker_job import find_dialect
 from beampipe.datasets.fileset import read_fileset
@@ -84,6 +87,11 @@ def examine(
         yield _from_error("site-profile", error)
         return
     yield Finding("site-profile", "ok", f"site '{profile.name}': {profile.description or '-'}")
+    try:
+        yield Finding("environment", "ok", describe_strategy(profile))
+    except ClusterError as error:
+        yield _from_error("environment", error)
+        return
     patient = _Patient(profile)
     is_fine = True
     for finding in _examine_here(patient, processor, fileset):
@@ -184,6 +192,8 @@ def _examine_worker(
                 yield _no_worker(patience_s, trouble)
             else:
                 yield Finding("worker", "ok", f"a worker was connected after {took_s:.0f} s")
+                if is_batch and choose_strategy(site).kind == "shared":
+                    note_seen(site.name, sys.prefix, is_seen=True)
                 with workers.get_client() as client:
                     if not is_batch:
                         yield from _look_around(patient, client)

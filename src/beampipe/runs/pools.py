@@ -8,7 +8,7 @@ from contextlib import AbstractContextManager, ExitStack, nullcontext
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal
 
-from beampipe.environments.version_gate import check_versions
+from beampipe.environments.version_gate import Level, check_versions
 from beampipe.errors import ArgumentError
 from beampipe.execution.bundles import RunContext
 from beampipe.execution.index_desk import IndexDesk
@@ -76,6 +76,13 @@ def find_unset(client: Client | Literal["inline"] | None) -> tuple[str, ...]:
     return list_unset_of_scheduler(client)
 
 
+def gate_level(client: Client | Literal["inline"] | None, settings: Settings) -> Level:
+    """What versions that differ do: what the site of a client's cluster says, else the setting."""
+    site = getattr(getattr(client, "cluster", None), "site", None)
+    level: Level | None = getattr(site, "version_gate", None)
+    return level or settings.version_gate
+
+
 def find_differences(
     client: Client | Literal["inline"] | None, settings: Settings, packages: Sequence[str] = ()
 ) -> list[str]:
@@ -88,7 +95,7 @@ def find_differences(
     """
     if client is None or isinstance(client, str):
         return []
-    found = check_versions(client, settings.version_gate, packages)
+    found = check_versions(client, gate_level(client, settings), packages)
     return [f"Versions differ: {text}." for text in found]
 
 

@@ -14,7 +14,7 @@ from beampipe.datasets.fileset import read_fileset
 from beampipe.datasets.metadata_cache import MetadataCache
 from beampipe.datasets.model import Plan
 from beampipe.datasets.planning import Limits, make_plan
-from beampipe.environments.inputs import pack_inputs
+from beampipe.environments.inputs import InputFile, check_large_inputs, pack_inputs
 from beampipe.environments.version_gate import versions_here
 from beampipe.errors import RunInterruptedError, join_fixes
 from beampipe.execution.driver import DriverOptions
@@ -48,6 +48,7 @@ from beampipe.runs.pools import (
     check_client,
     find_differences,
     find_unset,
+    gate_level,
     open_pool,
     prepared_workers,
 )
@@ -373,6 +374,7 @@ def _drive(
         notify = stack.enter_context(told_of_end(notify, asking, enabled=options.progress))
         starting = time.monotonic()
         stack.enter_context(travelling(client, asking, say=remarks.append))
+        inputs = _inputs_for(client, job)
         add_to_history(job.directory.path, [{"what": REMARK, "text": text} for text in remarks])
         pool, dashboard = stack.enter_context(
             open_pool(
@@ -382,7 +384,7 @@ def _drive(
                     error_rules=options.settings.error_rules,
                     columns=_column_room(options.settings),
                     versions=_versions_to_ask_for(client, options),
-                    inputs=job.context.inputs if _is_here(client) else pack_inputs(_declared(job)),
+                    inputs=inputs,
                 ),
                 workers=options.workers,
                 memory_limit=options.settings.memory_limit,
@@ -414,7 +416,7 @@ def _versions_to_ask_for(
     client: Client | Literal["inline"] | None, options: RunOptions
 ) -> Mapping[str, str | None] | None:
     """What workers that come later are held against; our own are this very environment."""
-    if _is_here(client) or options.settings.version_gate != "stop":
+    if _is_here(client) or gate_level(client, options.settings) != "stop":
         return None
     return versions_here(options.packages)
 
@@ -422,6 +424,15 @@ def _versions_to_ask_for(
 def _is_here(client: Client | Literal["inline"] | None) -> bool:
     """Whether workers are processes of this machine, and see what this one sees."""
     return client is None or isinstance(client, str)
+
+
+def _inputs_for(client: Client | Literal["inline"] | None, job: Job) -> tuple[InputFile, ...]:
+    """Declared inputs as workers get them."""
+    if client is None or isinstance(client, str):
+        return job.context.inputs
+    inputs = pack_inputs(_declared(job))
+    check_large_inputs(client, inputs)
+    return inputs
 
 
 def _declared(job: Job) -> list[Path]:
