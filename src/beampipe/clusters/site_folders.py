@@ -25,7 +25,8 @@ def is_unseen(site: Site, path: str | Path) -> bool:
 def is_shared(site: Site, path: str | Path) -> bool:
     """Whether a site says that workers see a path."""
     shown = os.path.abspath(os.path.expanduser(path))  # noqa: PTH100, PTH111 (links as they are)
-    return any(_around(site.shared_folders, shown)) and not is_unseen(site, path)
+    around = list(_around(site.shared_folders, shown))
+    return bool(around) and not is_unseen(site, path)
 
 
 def _is_unseen(site: Site, place: str) -> bool:
