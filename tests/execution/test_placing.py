@@ -51,7 +51,7 @@ def test_workers_that_are_gone_get_nothing(places):
 def test_those_whose_workers_are_gone_and_that_nobody_has_are_stranded(places):
     for key in ("gone", "elsewhere", "there", "done"):
         places.apart(key, frozenset(), set())
-    wished = {key: workers[0] for key, workers in places._wishes.items()}
+    wished = {key: worker for key, ((worker,),) in places._wishes.items()}
     asked = []
 
     def find(keys):
@@ -69,3 +69,17 @@ def test_those_whose_workers_are_gone_and_that_nobody_has_are_stranded(places):
     places.forget("gone")
     assert look() == []
     assert asked[0] == ["elsewhere", "gone"]
+
+
+def test_what_is_made_of_what_is_stranded_is_stranded_as_well(places):
+    places.apart("a", frozenset(), set())
+    places.apart("b", frozenset(), set())
+    places.inherit("sum", ["a", "b", "c"])
+    places.inherit("other", ["c"])
+    places.forget("a")
+    places.forget("b")
+    (gone,) = max(places._wishes["sum"])
+    places.see({worker: 1 for worker in (HERE, BESIDE, THERE) if worker != gone})
+    for _ in range(2):
+        stranded = places.find_stranded(lambda _: True, lambda _: ())
+    assert stranded == ["sum"]

@@ -241,6 +241,7 @@ class DaskPool:
         key = str(merged.key)
         self._partials[key] = merged
         self._merging.add(key)
+        self._places.inherit(key, keys)
         merged.add_done_callback(lambda _: self._end_merge(key))
         return key
 

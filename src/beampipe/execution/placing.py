@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections import deque
-from collections.abc import Callable, Container, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -30,7 +30,7 @@ class Places:
     threads: Mapping[str, int] = field(default_factory=dict)
     _turns: deque[str] = field(default_factory=deque)
     _apart: dict[str, Key] = field(default_factory=dict)
-    _wishes: dict[Key, Sequence[str]] = field(default_factory=dict)
+    _wishes: dict[Key, frozenset[tuple[str, ...]]] = field(default_factory=dict)
     _missing: set[Key] = field(default_factory=set)
 
     def see(self, threads: Mapping[str, int]) -> None:
@@ -71,8 +71,13 @@ class Places:
         return self.away_from(key, away)
 
     def _wish(self, key: Key, workers: Sequence[str]) -> dict[str, Any]:
-        self._wishes[key] = workers
+        self._wishes[key] = frozenset({tuple(workers)})
         return {"workers": workers, "allow_other_workers": True}
+
+    def inherit(self, key: Key, parents: Iterable[Key]) -> None:
+        """What is made of others may have to wait until these are done once more."""
+        if wishes := frozenset().union(*(self._wishes.get(one, ()) for one in parents)):
+            self._wishes[key] = wishes
 
     def forget(self, key: Key) -> None:
         """A bundle is wanted no more."""
@@ -97,8 +102,8 @@ class Places:
         """
         lonely = [
             key
-            for key, workers in self._wishes.items()
-            if self.threads.keys().isdisjoint(workers) and is_open(key)
+            for key, wishes in self._wishes.items()
+            if any(self.threads.keys().isdisjoint(workers) for workers in wishes) and is_open(key)
         ]
         found = find(lonely) if lonely else ()
         before, self._missing = self._missing, {key for key in lonely if key not in found}
