@@ -140,7 +140,7 @@ def test_htcondor_tells_of_its_slots_and_groups():
     found = ask("htcondor", "Unclaimed\n", QUOTAS, account="group_cmss")
     assert brief(found)[1] == ("account", "warning")
     assert "did you mean 'group_cms'" in found[1].remedy
-    assert brief(ask("htcondor", "", "")) == [("queue", "error")]
+    assert brief(ask("htcondor", "", "")) == [("queue", "warning")]
 
 
 def test_grid_engine_tells_of_queues_projects_and_rules():

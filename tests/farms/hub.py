@@ -173,6 +173,8 @@ class Hub:
                 for line in written.splitlines():
                     if line.startswith("{") and line.endswith("}"):
                         channel.close()
+                        while await asyncio.wait_for(channel.read_message(), PATIENCE_S):
+                            pass  # until it is closed on both sides
                         return json.loads(line)
             if told["msg_type"] == "error":
                 raise AssertionError("\n".join(told["content"]["traceback"]))

@@ -161,8 +161,8 @@ def _judge_pool(_: Wanted, answer: Answer) -> Iterator[Finding]:
         return
     count = len(answer.stdout.split())
     if not count:
-        fact = "the pool has no slot at all: jobs wait for ever"
-        yield Finding("queue", "error", fact, "see CONDOR_HOST: is that the pool you mean?")
+        fact = "the pool has no slot now: jobs wait until some come"
+        yield Finding("queue", "warning", fact, "see CONDOR_HOST: is that the pool you mean?")
         return
     yield Finding("queue", "ok", f"the pool has {count} slots")
 
