@@ -29,7 +29,7 @@ from beampipe.errors import (
     GatewayStartError,
 )
 
-pytestmark = pytest.mark.timeout(300)
+pytestmark = pytest.mark.timeout(450)
 PATIENCE_S = 120
 SLOW = f"{Path(__file__).with_name('slow_processor.py')}:process"
 
@@ -183,7 +183,7 @@ def test_a_run_outlives_a_server_that_is_killed(site, server, shared, tmp_path):
             wait_until(lambda: len(list(traces.iterdir())) >= 8, "a part of the run", PATIENCE_S)
             server.kill()
             server.start()
-            code = process.wait(PATIENCE_S)
+            code = process.wait(2 * PATIENCE_S)
         finally:
             process.kill()
     assert code == 0, output.read_text()
