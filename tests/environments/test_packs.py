@@ -107,6 +107,7 @@ def test_whoever_is_killed_leaves_nothing_that_is_taken_for_an_archive(here, tmp
     assert not packs.is_made(pack)
     os.kill(pid, signal.SIGKILL)
     os.waitpid(pid, 0)
+    (folder / ".making-another").touch()
     base, _ = make_pack(pack)
     assert tarfile.is_tarfile(base)
     assert not list(folder.glob(".making-*"))
@@ -298,6 +299,18 @@ def test_a_python_that_does_not_run_there_is_explained(here, tmp_path):
     assert done.returncode == 66
     for word in ("does not run on", "GLIBC_9", os.uname().machine, "glibc", "apptainer"):
         assert word in done.stderr
+
+
+def test_libraries_of_the_system_are_used_where_the_host_lacks_them(here, tmp_path):
+    lacking = PYTHON.replace(
+        '[ "$1" = -I ] && exit 0',
+        'case "$LD_LIBRARY_PATH" in */lib/more) lacks=sqlite3 ;; *) lacks=zlib ;; esac\n'
+        '[ "$1" = -I ] && case "$3" in *$lacks*) exit 1 ;; *) exit 0 ;; esac',
+    )
+    (here / "python").write_text(lacking)
+    done = start(tmp_path / "r", make_pack(plan()), "-V")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.partition("|")[0].endswith("/lib/more")
 
 
 def test_an_archive_that_is_broken_is_named(here, tmp_path):

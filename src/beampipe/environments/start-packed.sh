@@ -87,7 +87,7 @@ sweep() {
 
 # -- running -------------------------------------------------------------------------------------
 
-runs() { words=$(LD_LIBRARY_PATH=$1 "$python" -I -c 'import ssl, ctypes, zlib, lzma, bz2, sqlite3, select' 2>&1); }
+runs() { words=$(LD_LIBRARY_PATH=$1 "$python" -I -c "import $2" 2>&1); } # LIBRARIES MODULES
 
 find_root
 get "$base" 7
@@ -98,10 +98,11 @@ sweep 7>&- 8>&-
 
 python=$environment/bin/python
 paths=$environment/lib${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}
-if ! runs "$paths"; then
-  # Libraries of the system on which it was packed, where this one has not all of them.
+if ! runs "$paths" "ssl, ctypes, zlib, lzma, bz2, sqlite3"; then
+  # Libraries of the system on which it was packed, where this one has not all of them. A Python may have been built
+  # without the last three.
   paths=$paths:$environment/lib/more
-  runs "$paths" || die "the Python of the packed environment does not run on $(hostname), which is $(uname -m) with \
+  runs "$paths" "ssl, ctypes, zlib" || die "the Python of the packed environment does not run on $(hostname), which is $(uname -m) with \
 $(getconf GNU_LIBC_VERSION 2>/dev/null || echo 'an unknown C library'). $(printf '%s' "$words" | tail -n 1). It was packed on \
 $(sed -n 's/^ *"machine": "\(.*\)",*/\1/p' "$environment/beampipe-pack.json") with \
 $(sed -n 's/^ *"c_library": "\(.*\)",*/\1/p' "$environment/beampipe-pack.json"); pack it on a host as old as the workers, or name an image in \`apptainer\`"
