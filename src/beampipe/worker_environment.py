@@ -26,3 +26,11 @@ _HASH_SEED: Final = {"PYTHONHASHSEED": "6640"}
 
 ENVIRONMENT: Final = {**MALLOC, **dict.fromkeys(THREADS, "1"), **_HASH_SEED}
 """A worker has one thread, and every core has a worker."""
+
+# Results must be moved before the end: a tenth of the time to live, 30 s at most.
+_MARGIN, _MOST_MARGIN_S = 0.1, 30.0
+
+
+def find_margin(lifetime_s: float) -> float:
+    """How long before the end of its life a worker begins to hand over [s]."""
+    return min(_MARGIN * lifetime_s, _MOST_MARGIN_S)

@@ -170,3 +170,19 @@ def test_a_job_thrown_off_its_node_was_lost_with_the_node():
 def test_what_is_no_list_of_jobs_is_an_error(text):
     with pytest.raises(BatchOutputError):
         HTCONDOR.read_status(text, 0)
+
+
+def test_nodes_to_avoid_are_required_with_what_the_site_requires(full_job):
+    job = replace(full_job, queue="", files=(), avoid=("n1.farm", "n2"))
+    ours = '(TARGET.Machine =!= "n1.farm") && (TARGET.Machine =!= "n2")'
+    text = HTCONDOR.submit(replace(job, directives=()), Path("/s")).stdin
+    assert f"\nrequirements = {ours}\n" in text
+    own = ('Requirements = OpSys == "LINUX" || False', "+JobFlavour = 1")
+    text = HTCONDOR.submit(replace(job, directives=own), Path("/s")).stdin
+    assert f'\nrequirements = (OpSys == "LINUX" || False) && {ours}\n' in text
+    assert text.lower().count("requirements") == 1
+    assert "\n+JobFlavour = 1\n" in text
+
+
+def test_nodes_are_named_once():
+    assert HTCONDOR.read_nodes("n1.farm\nn2\nn2\n") == {"n1.farm", "n2"}

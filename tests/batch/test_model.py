@@ -55,3 +55,10 @@ def test_what_a_shell_can_quote_is_taken():
 def test_a_command_is_shown_as_one_would_type_it():
     shown = render_command(Command(("condor_submit", "-"), stdin="queue 2\n"))
     assert shown == "condor_submit - <<'END'\nqueue 2\nEND"
+
+
+def test_a_node_to_avoid_is_a_name(tmp_path):
+    with pytest.raises(BatchJobError, match="names no node"):
+        JobDescription(
+            name="x", tag="x", command=("x",), log_folder=tmp_path, avoid=("n1", "n2; rm")
+        )

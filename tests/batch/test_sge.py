@@ -136,3 +136,15 @@ def test_states_that_its_manual_lists(letters, state):
 def test_what_is_no_queue_is_an_error(text):
     with pytest.raises(BatchOutputError):
         SGE.read_status(text, 0)
+
+
+def test_nodes_to_avoid_are_one_request(full_job):
+    job = replace(full_job, avoid=("n1", "n2"))
+    assert "\n#$ -l h=!(n1|n2)\n" in SGE.submit_text(job)
+    assert "-l h=" not in SGE.submit_text(full_job)
+
+
+def test_nodes_stand_below_the_line_of_all_together():
+    text = "HOSTNAME  ARCH  NCPU\n-----------\nglobal    -     -\nn1        lx    8\nn2 lx 8\n"
+    assert SGE.read_nodes(text) == {"n1", "n2"}
+    assert SGE.read_nodes("") == frozenset()

@@ -157,4 +157,20 @@ def test_days_and_no_limit_are_read():
 
 def test_an_end_that_the_queue_cannot_explain_is_unknown():
     job = SLURM.read_status("1|FAILED|0:00|1:00|n|t|BadConstraints\n", 0)["1"]
-    assert job.end == JobEnd(job_id="1", cause="unknown", words="FAILED (BadConstraints)")
+    words = "FAILED (BadConstraints)"
+    assert job.end == JobEnd(job_id="1", cause="unknown", words=words, host="n")
+
+
+def test_nodes_to_avoid_stand_with_those_that_the_site_excludes(full_job):
+    job = replace(full_job, avoid=("n1", "n2"))
+    assert "#SBATCH --exclude=n1,n2\n" in SLURM.submit_text(replace(job, directives=()))
+    text = SLURM.submit_text(replace(job, directives=("--exclude=bad[1-3]", "-x other", "-C x")))
+    assert "#SBATCH -C x\n#SBATCH --exclude=bad[1-3],other,n1,n2\n" in text
+    assert text.count("exclude") == 1
+    assert " -x " not in text
+
+
+def test_nodes_are_those_of_a_partition():
+    assert SLURM.nodes("long").argv[-1] == "--partition=long"
+    assert not SLURM.nodes().argv[-1].startswith("--partition")
+    assert SLURM.read_nodes("n1\nn2\nn1\n") == {"n1", "n2"}

@@ -3,6 +3,7 @@ from __future__ import annotations
 import asyncio
 import sys
 import time
+from dataclasses import replace
 
 import pytest
 
@@ -17,7 +18,8 @@ from beampipe.testing.fake_batch.queue import FakeQueue
 
 @pytest.fixture
 def fake(tmp_path, monkeypatch):
-    for name, text in install_fakes(tmp_path / "f", "slurm", DIALECTS["slurm"].commands).items():
+    commands = ("sinfo", *DIALECTS["slurm"].commands)
+    for name, text in install_fakes(tmp_path / "f", "slurm", commands).items():
         monkeypatch.setenv(name, text)
     return FakeQueue(tmp_path / "f" / "queue")
 
@@ -90,3 +92,18 @@ def test_jobs_of_the_user_that_are_not_the_clusters_are_not_seen(queue, monkeypa
 
     monkeypatch.setattr(batch_queue, "run_command", answer)
     assert set(asyncio.run(queue.look())) == {"7"}
+
+
+def test_nodes_are_asked_for_and_none_is_known_where_that_fails(queue, fake, monkeypatch):
+    assert queue.knows_nodes
+    assert asyncio.run(queue.find_nodes()) == {"localhost"}
+    (job_id,) = asyncio.run(queue.submit(1, ("localhost",)))
+    assert asyncio.run(queue.look())[job_id].state is JobState.PENDING
+    monkeypatch.setenv("PATH", "/nowhere")
+    assert asyncio.run(queue.find_nodes()) == frozenset()
+
+
+def test_where_nodes_are_not_spoken_of_none_is_asked_for(queue):
+    elsewhere = replace(queue, dialect=DIALECTS["pbs"])
+    assert not elsewhere.knows_nodes
+    assert asyncio.run(elsewhere.find_nodes()) == frozenset()

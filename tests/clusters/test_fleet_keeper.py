@@ -6,6 +6,8 @@ import asyncio
 import time
 from types import SimpleNamespace
 
+from distributed.core import Status
+
 from beampipe.batch.model import JobDescription, JobEnd, JobState, JobStatus
 from beampipe.batch.slurm import Slurm
 from beampipe.clusters.demand import Demand
@@ -25,7 +27,13 @@ class Queue:
         self.states = dict(states)
         self.submitted, self.cancelled = [], []
 
-    async def submit(self, count):
+    knows_nodes = True
+
+    async def find_nodes(self):
+        return frozenset({"n1", "n2", "n3"})
+
+    async def submit(self, count, avoid=()):
+        self.avoided = avoid
         if count > 90:
             raise BatchRefusedError("no", why="too many")
         self.submitted.append(count)
@@ -62,6 +70,11 @@ def keep(queue, story, **scheduler):
 
     asyncio.run(run())
     return told
+
+
+def worker_of(name, **more):
+    facts = {"processing": {}, "nbytes": 0, "last_seen": time.time(), "status": Status.running}
+    return SimpleNamespace(name=name, **{**facts, **more})
 
 
 async def until(condition):
@@ -126,7 +139,7 @@ def test_a_worker_that_went_with_its_node_is_taken_from_the_scheduler(tmp_path):
     removed = []
 
     def worker(name, last_seen):
-        return SimpleNamespace(name=name, processing={}, nbytes=0, last_seen=last_seen)
+        return worker_of(name, last_seen=last_seen)
 
     async def remove(address, *, stimulus_id, expected):
         removed.append((address, expected))
@@ -161,3 +174,45 @@ def test_a_refusal_is_told_in_the_queues_words(tmp_path):
         await asyncio.sleep(0.1)
 
     assert keep(Queue(tmp_path), story) == ["95 jobs were not submitted: too many"]
+
+
+def test_a_worker_that_gets_ready_is_not_there_yet(tmp_path):
+    queue = Queue(tmp_path)
+
+    async def story(keeper):
+        state = worker_of("1_0:w", status=Status.init)
+        keeper._scheduler.workers["tls://a"] = state
+        keeper.start()
+        keeper.ask(1)
+        await until(lambda: queue.states)
+        queue.states["1_0"] = JobState.RUNNING
+        await until(lambda: any(job.phase is Phase.STARTING for job in keeper.jobs()))
+        assert keeper._view_workers() == {}
+        state.status = Status.running
+        keeper.nudge()
+        await until(lambda: any(job.phase is Phase.CONNECTED for job in keeper.jobs()))
+
+    keep(queue, story)
+
+
+def test_a_node_on_which_jobs_fail_is_avoided_and_told(tmp_path):
+    queue = Queue(tmp_path)
+
+    async def explain(ends):
+        end = {"cause": "exit", "exit_code": 127, "words": "FAILED on n1", "host": "n1"}
+        return {job_id: Report(JobEnd(job_id=job_id, **end)) for job_id in ends}
+
+    queue.explain = explain
+
+    async def story(keeper):
+        keeper.start()
+        keeper.ask(2)
+        await until(lambda: len(queue.states) == 2)
+        await until(lambda: keeper._fleet.nodes)
+        queue.states = dict.fromkeys(queue.states, JobState.FAILED)
+        await until(lambda: queue.avoided)
+        assert queue.avoided == ("n1",)
+        assert keeper.describe().endswith("; nodes avoided: n1 (FAILED on n1)")
+
+    told = keep(queue, story)
+    assert "node n1 is avoided: 2 jobs failed there: FAILED on n1" in told

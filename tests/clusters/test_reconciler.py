@@ -1,140 +1,17 @@
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.clusters.played_farm import POLICY, Farm
 
-from beampipe.batch.model import JobEnd, JobState, JobStatus
+from beampipe.batch.model import JobState
 from beampipe.clusters.fleet import (
-    Cancel,
-    Explain,
-    Fleet,
-    Forget,
-    GiveUp,
     Phase,
     Policy,
-    Report,
     Retire,
-    Seen,
-    Submit,
     WorkerView,
 )
-from beampipe.clusters.reconciler import decide
-
-POLICY = Policy(submit_every_s=1, held_s=10, start_timeout_s=60, quick_s=20, array_size=100)
-
-
-@dataclass
-class Farm:
-    """A batch system and a scheduler that carry out what is decided, step by step."""
-
-    wanted: int = 0
-    policy: Policy = POLICY
-    slots: int = 10**6
-    processes: int = 1
-    now: float = 1000.0
-    fleet: Fleet = field(default_factory=Fleet)
-    queue: dict[str, JobState] = field(default_factory=dict)
-    running: dict[str, float] = field(default_factory=dict)
-    workers: dict[str, WorkerView] = field(default_factory=dict)
-    news: dict = field(default_factory=dict)
-    ends: dict[str, JobEnd] = field(default_factory=dict)
-    refuses: str = ""
-    starts_workers: bool = True
-    gave_up: GiveUp | None = None
-    looks: int = 0
-    submissions: list[int] = field(default_factory=list)
-    retired: list[str] = field(default_factory=list)
-    cancelled: list[str] = field(default_factory=list)
-    forgotten: list[str] = field(default_factory=list)
-    next_id: int = 0
-    left: set[str] = field(default_factory=set)
-
-    def phases(self):
-        return {job_id: str(job.phase) for job_id, job in self.fleet.jobs.items()}
-
-    def count(self, phase):
-        return sum(job.phase is phase for job in self.fleet.jobs.values())
-
-    def step(self, *, looks=True):
-        """One second: the farm moves on, then it is looked at."""
-        self.now += 1
-        self.move()
-        queue = self.look() if looks else None
-        seen = Seen(now=self.now, queue=queue, workers=dict(self.workers), **self.news)
-        self.news = {}
-        self.fleet, actions = decide(self.fleet, self.wanted, seen, self.policy)
-        for action in actions:
-            self.act(action)
-        return actions
-
-    def steps(self, number):
-        for _ in range(number):
-            self.step()
-
-    def move(self):
-        free = self.slots - sum(state is JobState.RUNNING for state in self.queue.values())
-        for job_id, state in self.queue.items():
-            if state is JobState.PENDING and free > 0:
-                self.queue[job_id] = JobState.RUNNING
-                self.running[job_id] = self.now
-                free -= 1
-            elif state is JobState.RUNNING and self.starts_workers and job_id not in self.left:
-                for process in range(self.processes):
-                    self.workers.setdefault(f"tls://{job_id}/{process}", WorkerView(job_id))
-
-    def look(self):
-        self.looks += 1
-        return {
-            job_id: JobStatus(
-                job_id=job_id, state=state, reason="Resources", started_at=self.running.get(job_id)
-            )
-            for job_id, state in self.queue.items()
-        }
-
-    def end(self, job_id, cause="exit", code=1):
-        self.queue.pop(job_id, None)
-        self.workers = {a: view for a, view in self.workers.items() if view.job_id != job_id}
-        self.ends[job_id] = JobEnd(job_id=job_id, cause=cause, exit_code=code, words=f"it: {cause}")
-
-    def submit(self, count):
-        if self.refuses:
-            refused = self.news.get("refused", ())
-            self.news["refused"] = (*refused, (count, self.refuses))
-            return
-        self.submissions.append(count)
-        ids = tuple(str(self.next_id + k) for k in range(count))
-        self.next_id += count
-        self.queue.update(dict.fromkeys(ids, JobState.PENDING))
-        self.news["submitted"] = (*self.news.get("submitted", ()), *ids)
-
-    def act(self, action):
-        match action:
-            case Submit(count):
-                self.submit(count)
-            case Cancel(job_ids):
-                self.cancelled.extend(job_ids)
-                for job_id in job_ids:
-                    self.end(job_id, "cancelled")
-            case Retire(job_ids, addresses):
-                self.retired.extend(addresses)
-                self.left.update(job_ids)
-                for address in addresses:
-                    self.workers.pop(address, None)
-            case Explain(job_ids):
-                found = {
-                    each: Report(self.ends.get(each, JobEnd(job_id=each, cause="unknown")), "tail")
-                    for each in job_ids
-                }
-                self.news["reports"] = {**self.news.get("reports", {}), **found}
-            case Forget(addresses):
-                self.forgotten.extend(addresses)
-                for address in addresses:
-                    del self.workers[address]
-            case GiveUp():
-                self.gave_up = action
 
 
 def test_what_is_missing_is_submitted_at_once_as_an_array():

@@ -59,6 +59,14 @@ def test_a_job_of_htcondor_is_told_by_its_ad(tmp_path):
     assert name_worker(find_job({"_CONDOR_JOB_AD": str(ad)})) == "12.4:w"
 
 
+def test_htcondor_counts_from_when_it_began_to_send_the_job(tmp_path):
+    ad = tmp_path / ".job.ad"
+    ad.write_text("JobCurrentStartDate = 90\nAllowedJobDuration = 60\n")
+    assert find_end({"_CONDOR_JOB_AD": str(ad)}, 60, now=100.0) == 150.0
+    ad.write_text("JobCurrentStartDate = 90\n")
+    assert find_end({"_CONDOR_JOB_AD": str(ad)}, 60, now=100.0) == 160.0
+
+
 def test_a_job_that_cannot_be_told_still_has_a_worker():
     assert find_job({}).job_id.startswith("unknown-")
 

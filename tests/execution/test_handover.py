@@ -225,6 +225,24 @@ def test_a_lifetime_that_restarts_keeps_its_nanny(monkeypatch):
     play(story)
 
 
+def test_where_nobody_takes_its_results_it_waits_until_its_job_ends(monkeypatch):
+    end = time.time() + 0.2
+    monkeypatch.setenv(DEADLINE, str(time.time() + 100))
+    monkeypatch.setattr(handover, "end_of_life", lambda _: end)
+    monkeypatch.setattr(handover, "_margin_of", lambda _: 0.1)
+    monkeypatch.setattr(handover, "_MOVE_AGAIN_S", 0.02)
+
+    async def story(worker):
+        worker.scheduler.takes = False
+        watch_departure(worker, "a run")
+        await until(lambda: time.time() > end and worker.scheduler.asked.count("retire") > 60)
+        assert worker.closed == []
+        worker.scheduler.takes = True
+        await until(lambda: worker.closed)
+
+    play(story)
+
+
 def test_its_end_is_the_earlier_of_lifetime_and_deadline(monkeypatch):
     worker = FakeWorker()
     assert end_of_life(worker) is None

@@ -36,7 +36,8 @@ WAITS = {
     "slurm": "--begin=now+1hour",
     "htcondor": "requirements = False",
     "sge": "-a 203001010000",
-}.get(SYSTEM, "")
+    "oar": "-r '2030-01-01 00:00:00'",
+}[SYSTEM]
 
 
 def open_cluster(**more: Any) -> Any:
@@ -75,6 +76,9 @@ def list_queue() -> list[str]:
     if SYSTEM == "htcondor":
         ours = f'BeampipeTag =!= undefined && Owner == "{getuser()}"'
         return _ask(f"{OTHER}condor_q", "-af", "BeampipeTag", "-constraint", ours).split()
+    if SYSTEM == "oar":
+        jobs = json.loads(_ask("oarstat", "-J", "-u", getuser()) or "{}").values()
+        return [job["name"] for job in jobs if job["state"] not in {"Terminated", "Error"}]
     lines = _ask("qstat", "-r", "-g", "d", "-u", getuser()).splitlines()
     return [line.split()[-1] for line in lines if "Full jobname:" in line]
 

@@ -11,7 +11,7 @@ pytestmark = pytest.mark.timeout(500)
 @pytest.fixture
 def tell(tell_on):
     """Tells a story on each farm; what it tells at its end, by system."""
-    return lambda story: tell_on(story, "slurm", "htcondor", "sge").items()
+    return lambda story: tell_on(story, "slurm", "htcondor", "sge", "oar").items()
 
 
 def test_the_dimuon_spectrum_is_the_same_as_here(tell):

@@ -157,7 +157,8 @@ class Wrapped:
 
 def queue_trouble() -> dict[str, Any]:
     """The queue talks nonsense, fails and hangs: nothing is ended for it, and all goes on."""
-    queue = Wrapped({"slurm": "squeue", "htcondor": "condor_q", "sge": "qstat"}[SYSTEM])
+    status = {"slurm": "squeue", "htcondor": "condor_q", "sge": "qstat", "oar": "oarstat"}
+    queue = Wrapped(status[SYSTEM])
     with open_cluster(n_workers=2) as cluster:
         cluster.wait_for_workers(2, timeout=PATIENCE_S)
         wait_for(lambda: len(connected(cluster)) == 2, "two connected jobs")
@@ -185,7 +186,12 @@ def queue_trouble() -> dict[str, Any]:
 
 def held() -> dict[str, Any]:
     """A job that waits is held by somebody: it is given up, and another one waits in its place."""
-    hold = {"slurm": ("scontrol", "hold"), "htcondor": ("condor_hold",), "sge": ("qhold",)}
+    hold = {
+        "slurm": ("scontrol", "hold"),
+        "htcondor": ("condor_hold",),
+        "sge": ("qhold",),
+        "oar": ("oarhold",),
+    }
     with open_cluster(n_workers=1, directives=[WAITS]) as cluster:
         wait_for(lambda: has(cluster, Phase.PENDING), "a job that waits")
         (victim,) = cluster.jobs()

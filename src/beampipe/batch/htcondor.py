@@ -42,6 +42,7 @@ HISTORY_ATTRIBUTES: Final = (
     "RemoveReason", "HoldReason", "HoldReasonCode", "HoldReasonSubCode", "LastHoldReason",
     "LastHoldReasonCode", "LastHoldReasonSubCode",
 )  # fmt: skip
+_REQUIREMENTS: Final = re.compile(r"\s*requirements\s*=\s*(.+?)\s*", re.IGNORECASE)
 _SUBMITTED: Final = re.compile(r"(\d+)\.(\d+) - (\d+)\.(\d+)")
 _REMOVED, _COMPLETED, _HELD = 3, 4, 5
 _STATES: Final[Mapping[int, JobState]] = MappingProxyType(
@@ -137,6 +138,14 @@ class HTCondor:
         ads = [ad for ad in _read_ads("condor_history", stdout) if _is_over(ad)]
         return {_job_id(ad): _read_end(ad) for ad in ads}
 
+    def nodes(self, queue: str = "") -> Command:
+        """Ask the pool's collector; there are no queues."""
+        return Command(("condor_status", "-autoformat", "Machine"))
+
+    def read_nodes(self, stdout: str) -> frozenset[str]:
+        """Read names; each slot of a node has a line."""
+        return frozenset(stdout.split())
+
 
 def constrain(user: str, tag: str) -> str:
     """Which jobs are meant: a user's of one cluster, or (without `tag`) all of the user's."""
@@ -180,8 +189,20 @@ def describe_submission(job: JobDescription, script: Path) -> str:
         lines.append(f"allowed_job_duration = {job.walltime_s}")
     if job.account:
         lines.append(f"accounting_group = {_literal(job.account)}")
-    lines += [text for text in job.directives if not text.startswith("-")]
+    lines += _requirements(job)
     return "\n".join([*lines, f"queue {job.count}"]) + "\n"
+
+
+def _requirements(job: JobDescription) -> list[str]:
+    """The site's own lines; what they require is required with the rest, as the last one counts."""
+    lines = [text for text in job.directives if not text.startswith("-")]
+    if not job.avoid:
+        return lines
+    found = {text: match for text in lines if (match := _REQUIREMENTS.fullmatch(text))}
+    wanted = [f"({match[1]})" for match in found.values()][-1:]
+    wanted += [f'(TARGET.Machine =!= "{node}")' for node in job.avoid]
+    others = [text for text in lines if text not in found]
+    return [*others, f"requirements = {' && '.join(wanted)}"]
 
 
 def _literal(text: str) -> str:
@@ -246,16 +267,17 @@ def _read_end(ad: Mapping[str, Any]) -> JobEnd:
     if ad["JobStatus"] == _COMPLETED and ad.get("ExitBySignal"):
         signal = ad.get("ExitSignal")
         words = f"ended by signal {signal}{on}"
-        return JobEnd(job_id=_job_id(ad), cause="signal", signal=signal, words=words)
+        return JobEnd(job_id=_job_id(ad), cause="signal", signal=signal, words=words, host=where)
     if ad["JobStatus"] == _COMPLETED:
         code = ad.get("ExitCode")
         words = f"exit code {code}{on}"
         cause: Cause = "exit" if code else "finished"
-        return JobEnd(job_id=_job_id(ad), cause=cause, exit_code=code, words=words)
+        return JobEnd(job_id=_job_id(ad), cause=cause, exit_code=code, words=words, host=where)
     held = ad.get("HoldReason") or ad.get("LastHoldReason") or ""
     removed = ad.get("RemoveReason") or ""
     words = "; ".join(filter(None, (held, removed))) + on
-    return JobEnd(job_id=_job_id(ad), cause=_why_stopped(ad, removed), words=words)
+    cause = _why_stopped(ad, removed)
+    return JobEnd(job_id=_job_id(ad), cause=cause, words=words, host=where)
 
 
 def _why_stopped(ad: Mapping[str, Any], removed: str) -> Cause:

@@ -8,12 +8,13 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
-from typing import Final, Literal, NamedTuple, Protocol
+from typing import Final, Literal, NamedTuple, Protocol, runtime_checkable
 
 from beampipe.errors import BatchJobError
 
 # What each of these systems takes as a job's name, and what needs no quoting anywhere.
 _TAG: Final = re.compile(r"[A-Za-z][A-Za-z0-9_.-]{0,63}")
+_NODE: Final = re.compile(r"[A-Za-z0-9_.-]+")
 _VARIABLE: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 Cause = Literal[
@@ -92,6 +93,8 @@ class JobDescription:
         How many equal jobs.
     signal_ahead_s : int or None
         How long before the end of its time the job gets a SIGTERM, where the system can [s].
+    avoid : tuple of str
+        Nodes that it is not to run on, where the dialect `KnowsNodes`.
 
     Raises
     ------
@@ -114,6 +117,7 @@ class JobDescription:
     prologue: tuple[str, ...] = ()
     count: int = 1
     signal_ahead_s: int | None = None
+    avoid: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if not _TAG.fullmatch(self.tag):
@@ -121,6 +125,8 @@ class JobDescription:
             raise BatchJobError(f"The tag {self.tag!r} cannot name a job.", why=why)
         if not self.command:
             raise BatchJobError("The job has no command.")
+        if strange := [node for node in self.avoid if not _NODE.fullmatch(node)]:
+            raise BatchJobError(f"{strange[0]!r} names no node.")
         for name in ("cores", "memory_bytes", "count", "walltime_s", "signal_ahead_s"):
             value = getattr(self, name)
             if value is not None and value < 1:
@@ -168,6 +174,8 @@ class JobEnd:
         Of the job's process, where known.
     words : str
         What the batch system says of it.
+    host : str
+        Where it ran, where that is told.
     """
 
     job_id: str
@@ -175,6 +183,7 @@ class JobEnd:
     exit_code: int | None = None
     signal: int | None = None
     words: str = ""
+    host: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -295,6 +304,17 @@ class Dialect(Protocol):
 
     def read_autopsy(self, stdout: str) -> dict[str, JobEnd]:
         """How jobs ended, by id; those that the system has forgotten are missing."""
+
+
+@runtime_checkable
+class KnowsNodes(Protocol):
+    """A dialect whose jobs can be kept off nodes."""
+
+    def nodes(self, queue: str = "") -> Command:
+        """How to ask for the names of the nodes there are, as `JobStatus.host` spells them."""
+
+    def read_nodes(self, stdout: str) -> frozenset[str]:
+        """The names."""
 
 
 def pick(statuses: Iterable[JobStatus], tag: str) -> dict[str, JobStatus]:

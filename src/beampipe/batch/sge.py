@@ -75,6 +75,8 @@ class GridEngine:
             f"-q {_quote(job.queue)}" if job.queue else "",
             f"-P {_quote(job.account)}" if job.account else "",
             f"-t 1-{job.count}" if job.count > 1 else "",
+            # A single option, or the last one counts.
+            f"-l h=!({'|'.join(job.avoid)})" if job.avoid else "",
             *job.directives,
         ]
         header = [f"#$ {option}" for option in options if option]
@@ -139,6 +141,15 @@ class GridEngine:
             raise misread("qacct", stdout)
         ends = (_read_end(block) for block in _read_blocks(stdout))
         return {end.job_id: end for end in ends}
+
+    def nodes(self, queue: str = "") -> Command:
+        """Ask for the execution hosts."""
+        return Command(("qhost",))
+
+    def read_nodes(self, stdout: str) -> frozenset[str]:
+        """Read a table with a heading, a rule and the line of all hosts together."""
+        names = {line.split()[0] for line in stdout.splitlines()[2:] if line.strip()}
+        return frozenset(names - {"global"})
 
 
 def _quote(text: str) -> str:
@@ -217,6 +228,7 @@ def _read_end(fields: dict[str, str]) -> JobEnd:
         exit_code=code if not signal else None,
         signal=signal,
         words=f"{said}exit status {code} on {fields.get('hostname', '')}",
+        host=fields.get("hostname", ""),
     )
 
 

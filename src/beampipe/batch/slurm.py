@@ -81,6 +81,7 @@ _CAUSES: Final[Mapping[str, Cause]] = MappingProxyType(
         "REVOKED": "cancelled",
     }
 )
+_EXCLUDE: Final = re.compile(r"(?:--exclude[= ]|-x *)(\S+)")
 _HELD_FOR: Final = re.compile(r"JobHeld\w*|.*launch failed requeued held.*|Dependency never.*")
 _OUT_OF_MEMORY: Final = 125  # the "signal" that Slurm writes for it
 
@@ -116,7 +117,7 @@ class Slurm:
             # To the script alone: the command has taken its place.
             f"--signal=B:TERM@{job.signal_ahead_s}" if job.signal_ahead_s else "",
             f"--array=0-{job.count - 1}" if job.count > 1 else "",
-            *job.directives,
+            *_directives(job),
         ]
         return write_script(job, [f"#SBATCH {option}" for option in options if option])
 
@@ -180,6 +181,25 @@ class Slurm:
             ends[job_id] = _read_end(job_id, words, exit_code, nodes)
         return ends
 
+    def nodes(self, queue: str = "") -> Command:
+        """Ask for nodes that answer, one a line."""
+        chosen = (f"--partition={queue}",) if queue else ()
+        return Command(("sinfo", "--noheader", "--Node", "--responding", "--format=%N", *chosen))
+
+    def read_nodes(self, stdout: str) -> frozenset[str]:
+        """Read names; one that is in several partitions has several lines."""
+        return frozenset(stdout.split())
+
+
+def _directives(job: JobDescription) -> list[str]:
+    """The site's own, with the nodes to avoid in what it excludes: the last line counts."""
+    if not job.avoid:
+        return list(job.directives)
+    found = {text: match for text in job.directives if (match := _EXCLUDE.match(text.strip()))}
+    others = [text for text in job.directives if text not in found]
+    nodes = [*(match[1] for match in found.values()), *job.avoid]
+    return [*others, f"--exclude={','.join(nodes)}"]
+
 
 def _quote(text: str) -> str:
     """Quote what stands in a line of options, which Slurm reads much as a shell does."""
@@ -209,17 +229,19 @@ def _read_line(line: str, now: float) -> JobStatus:
         host=host,
         started_at=now - used_s if runs and used_s is not None else None,
         ends_at=now + left_s if runs and left_s is not None else None,
-        end=_guess_end(job_id, state, word, reason),
+        end=_guess_end(job_id, word, reason, host),
     )
 
 
-def _guess_end(job_id: str, state: JobState, word: str, reason: str) -> JobEnd | None:
+def _guess_end(job_id: str, word: str, reason: str, host: str) -> JobEnd | None:
     """What the queue alone tells of an end: no exit code."""
+    state = _STATES[word]
     if state not in {JobState.DONE, JobState.FAILED}:
         return None
     causes: dict[str, Cause] = {"NonZeroExitCode": "exit", "JobLaunchFailure": "signal"}
     cause = _CAUSES.get(word) or causes.get(reason, "unknown")
-    return JobEnd(job_id=job_id, cause=cause, words=f"{word} ({reason})" if reason else word)
+    words = f"{word} ({reason})" if reason else word
+    return JobEnd(job_id=job_id, cause=cause, words=words, host=host)
 
 
 def _read_end(job_id: str, words: str, exit_code: str, nodes: str) -> JobEnd:
@@ -231,11 +253,13 @@ def _read_end(job_id: str, words: str, exit_code: str, nodes: str) -> JobEnd:
     if cause is None:
         by_signal: Cause = "memory" if killed_by == _OUT_OF_MEMORY else "signal"
         cause = by_signal if killed_by else "exit"
-    where = f" on {nodes}" if nodes not in {"", "None assigned"} else ""
+    host = "" if nodes == "None assigned" else nodes
+    where = f" on {host}" if host else ""
     return JobEnd(
         job_id=job_id,
         cause=cause,
         exit_code=int(code) if not killed_by else None,
         signal=killed_by if 0 < killed_by < _OUT_OF_MEMORY else None,
         words=f"{words}, exit code {exit_code}{where}",
+        host=host,
     )

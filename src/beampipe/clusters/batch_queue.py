@@ -8,7 +8,7 @@ import os
 import shutil
 import time
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from getpass import getuser
 from pathlib import Path
 
@@ -20,6 +20,7 @@ from beampipe.batch.model import (
     JobEnd,
     JobState,
     JobStatus,
+    KnowsNodes,
 )
 from beampipe.clusters.condor_bindings import explain_missing
 from beampipe.clusters.fleet import Report
@@ -155,20 +156,35 @@ class BatchQueue:
                 fix="go to a host from which jobs can be submitted, or name another site",
             )
 
-    async def submit(self, count: int) -> tuple[str, ...]:
-        """Submit equal jobs, as one array; their ids.
+    async def submit(self, count: int, avoid: tuple[str, ...] = ()) -> tuple[str, ...]:
+        """Submit equal jobs, as one array, which are to run on no node of these; their ids.
 
         Raises
         ------
         BatchError
             The system does not take them, or gives no answer.
         """
-        job = with_count(self.job, count)
+        job = replace(with_count(self.job, count), avoid=avoid)
         write_private(self.script, self.dialect.submit_text(job), PRIVATE_PROGRAM)
         answer = await run_command(self.dialect.submit(job, self.script))
         return self.dialect.read_submitted(
             answer.stdout, count, stderr=answer.stderr, exit_code=answer.exit_code
         )
+
+    @property
+    def knows_nodes(self) -> bool:
+        """Whether jobs can be kept off nodes."""
+        return isinstance(self.dialect, KnowsNodes)
+
+    async def find_nodes(self) -> frozenset[str]:
+        """Names of the nodes that jobs may run on; none where that is not told."""
+        if not isinstance(self.dialect, KnowsNodes):
+            return frozenset()
+        try:
+            answer = await run_command(self.dialect.nodes(self.job.queue))
+        except BatchError:
+            return frozenset()
+        return frozenset() if answer.exit_code else self.dialect.read_nodes(answer.stdout)
 
     async def look(self) -> dict[str, JobStatus]:
         """What the queue says of all jobs of the cluster.

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 from beampipe.batch.model import JobEnd, JobStatus
+
+KEPT = "holds results that no other worker can take"
+"""Why a job that was to go is still there."""
 
 
 class Phase(StrEnum):
@@ -44,6 +47,12 @@ class Job:
         When the queue was last told to end it.
     is_given_up : bool
         Whether it was ended for what stands in `reason`.
+    submitted_at : float
+        When it was taken by the queue [s since 1970].
+    leaves_at : float or None
+        When its workers begin to hand over, as its time is nearly over [s since 1970].
+    is_followed : bool
+        Whether another one is to take its place, as that is soon.
     """
 
     job_id: str
@@ -56,6 +65,16 @@ class Job:
     missing_looks: int = 0
     cancelled_at: float | None = None
     is_given_up: bool = False
+    submitted_at: float = 0.0
+    leaves_at: float | None = None
+    is_followed: bool = False
+
+    def enter(self, phase: Phase, now: float, reason: str = "") -> Job:
+        """The job in a phase, in which it may be already."""
+        if phase is self.phase and reason == self.reason:
+            return self
+        since = self.since if phase is self.phase else now
+        return replace(self, phase=phase, since=since, reason=reason)
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +123,8 @@ class Seen:
         Of jobs after which was asked.
     kept : tuple of str
         Jobs that could not be retired, as nobody can take what their workers hold.
+    nodes : frozenset of str or None
+        Names of the nodes there are; None where they were not asked for.
     """
 
     now: float
@@ -113,6 +134,28 @@ class Seen:
     refused: tuple[tuple[int, str], ...] = ()
     reports: Mapping[str, Report] = field(default_factory=dict)
     kept: tuple[str, ...] = ()
+    nodes: frozenset[str] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class BadNode:
+    """A node on which jobs failed early, in the same way, and which others are kept off.
+
+    Attributes
+    ----------
+    name : str
+    since : float
+        When that was decided [s since 1970].
+    count : int
+        How many jobs failed.
+    words : str
+        What the batch system says of the last one.
+    """
+
+    name: str
+    since: float
+    count: int
+    words: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,11 +170,14 @@ class Failure:
         What the batch system says.
     tail : str
         The end of what the job wrote.
+    host : str
+        Where it ran; empty where that is not known.
     """
 
     sign: str
     words: str
     tail: str = ""
+    host: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -152,6 +198,12 @@ class Fleet:
         When the last submission began.
     failures : tuple of Failure
         Early ones, since the last success.
+    ways_s : tuple of float
+        How long the last jobs took from their submission to their first worker [s].
+    nodes : frozenset of str
+        Names of the nodes there are, as far as they are known.
+    bad_nodes : tuple of BadNode
+        Those that jobs are kept off.
     """
 
     jobs: Mapping[str, Job] = field(default_factory=dict)
@@ -160,6 +212,9 @@ class Fleet:
     submitting: int = 0
     submitted_at: float = float("-inf")
     failures: tuple[Failure, ...] = ()
+    ways_s: tuple[float, ...] = ()
+    nodes: frozenset[str] = frozenset()
+    bad_nodes: tuple[BadNode, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -186,6 +241,16 @@ class Policy:
         After which a held job is given up.
     cancel_again_s : float
         After which the queue is told again to end a job.
+    walltime_s : float or None
+        How long a job may run, if the site says so [s].
+    stagger_s : float
+        By how much workers may end earlier, so that not all go at once [s].
+    together_s : float
+        Jobs that are to be followed within so much time are so by one submission [s].
+    node_failures : int
+        So many early failures of one kind on a node keep others off it.
+    forgive_node_s : float
+        For so long [s].
     """
 
     array_size: int = 100
@@ -197,13 +262,19 @@ class Policy:
     missing_looks: int = 3
     held_s: float = 30.0
     cancel_again_s: float = 60.0
+    walltime_s: float | None = None
+    stagger_s: float = 0.0
+    together_s: float = 10.0
+    node_failures: int = 2
+    forgive_node_s: float = 1800.0
 
 
 @dataclass(frozen=True, slots=True)
 class Submit:
-    """Submit so many jobs at once."""
+    """Submit so many jobs at once, which are to run on no node of these."""
 
     count: int
+    avoid: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

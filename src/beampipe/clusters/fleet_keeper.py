@@ -13,13 +13,16 @@ from dataclasses import replace
 from typing import Any
 
 from distributed import Scheduler
+from distributed.core import Status
 from distributed.scheduler import heartbeat_interval
 
 from beampipe.batch.model import JobEnd
+from beampipe.clusters.bad_nodes import describe_bad_nodes
 from beampipe.clusters.batch_queue import ALIVE, BatchQueue, end_jobs
 from beampipe.clusters.demand import Demand
 from beampipe.clusters.fleet import (
     Action,
+    BadNode,
     Cancel,
     Explain,
     Fleet,
@@ -46,6 +49,7 @@ _FIRST_LOOK_S = 2.0
 _WAIT_FOR_END_S = 10.0
 _RETIRE_S = 300.0
 _SILENT_S, _MISSED_BEATS = 10.0, 10
+_ASK_FOR_NODES_S = 600.0
 
 
 class FleetKeeper:
@@ -77,13 +81,16 @@ class FleetKeeper:
             max_jobs=site.max_jobs,
             submit_every_s=site.submit_every,
             start_timeout_s=site.start_timeout,
+            walltime_s=site.walltime,
+            stagger_s=site.lifetime_stagger,
+            together_s=site.look_every,
         )
         self._fleet = Fleet()
         self._wanted = 0
         self._demand: Demand | None = None
         self._news: dict[str, Any] = _no_news()
         self._last_status: dict[str, JobEnd | None] = {}
-        self._looked_at = -math.inf
+        self._looked_at = self._asked_for_nodes_at = -math.inf
         self._under_way: set[asyncio.Task[None]] = set()
         self._wake = asyncio.Event()
         self._loop = asyncio.get_running_loop()
@@ -180,7 +187,9 @@ class FleetKeeper:
         reasons = {job.reason for job in fleet.jobs.values() if job.phase is Phase.PENDING}
         reasons.discard("")
         waiting = f" (waiting for: {'; '.join(sorted(reasons)[:3])})" if reasons else ""
-        return f"jobs asked for: {self._wanted}; {', '.join(words) or 'none'}{waiting}"
+        avoided = describe_bad_nodes(fleet)
+        told = f"jobs asked for: {self._wanted}; {', '.join(words) or 'none'}{waiting}"
+        return f"{told}; {avoided}" if avoided else told
 
     # -- keeping --------------------------------------------------------------------------------
 
@@ -207,10 +216,19 @@ class FleetKeeper:
         seen = Seen(
             now=now, workers=self._view_workers(), **{k: _frozen(v) for k, v in news.items()}
         )
+        before = self._fleet.bad_nodes
         self._fleet, actions = decide(self._fleet, self._wanted, seen, self._policy)
+        self._tell_of_nodes(before, self._fleet.bad_nodes)
         for action in actions:
             self._act(action)
         self._look_if_due(now)
+        self._ask_for_nodes_if_due(now)
+
+    def _tell_of_nodes(self, before: tuple[BadNode, ...], now: tuple[BadNode, ...]) -> None:
+        for node in set(now) - set(before):
+            self._note(f"node {node.name} is avoided: {node.count} jobs failed there: {node.words}")
+        for node in set(before) - set(now):
+            self._note(f"node {node.name} is no longer avoided")
 
     def _view_workers(self) -> dict[str, WorkerView]:
         workers = self._scheduler.workers
@@ -224,6 +242,8 @@ class FleetKeeper:
                 is_silent=state.last_seen < heard_since,
             )
             for address, state in workers.items()
+            # One that has only just come is still getting ready, and takes nothing from others.
+            if state.status not in {Status.init, Status.starting}
         }
 
     def _look_if_due(self, now: float) -> None:
@@ -234,10 +254,18 @@ class FleetKeeper:
         self._looked_at = now
         self._begin("look", self._look())
 
+    def _ask_for_nodes_if_due(self, now: float) -> None:
+        """With the first submission, so that they are known when jobs fail; then when jobs do."""
+        is_first = self._asked_for_nodes_at == -math.inf and self._fleet.submitted_at > -math.inf
+        is_old = now - self._asked_for_nodes_at >= _ASK_FOR_NODES_S
+        if self._queue.knows_nodes and (is_first or (is_old and self._fleet.failures)):
+            self._asked_for_nodes_at = now
+            self._begin("find nodes", self._find_nodes())
+
     def _act(self, action: Action) -> None:
         match action:
-            case Submit(count):
-                self._begin("submit", self._submit(count))
+            case Submit(count, avoid):
+                self._begin("submit", self._submit(count, avoid))
             case Cancel(job_ids):
                 self._begin("cancel", self._queue.cancel(job_ids))
             case Retire(job_ids, addresses):
@@ -264,9 +292,9 @@ class FleetKeeper:
     def _is_under_way(self, name: str) -> bool:
         return any(task.get_name() == name for task in self._under_way)
 
-    async def _submit(self, count: int) -> None:
+    async def _submit(self, count: int, avoid: tuple[str, ...]) -> None:
         try:
-            ids = await self._queue.submit(count)
+            ids = await self._queue.submit(count, avoid)
         except (BatchError, OSError) as error:
             why = getattr(error, "why", "") or str(error)
             self._note(f"{count} jobs were not submitted: {why}")
@@ -274,6 +302,9 @@ class FleetKeeper:
         else:
             self._note(f"submitted {count} jobs: {ids[0]} to {ids[-1]}")
             self._news["submitted"].extend(ids)
+
+    async def _find_nodes(self) -> None:
+        self._news["nodes"] = await self._queue.find_nodes()
 
     async def _look(self) -> None:
         try:
@@ -335,7 +366,7 @@ class FleetKeeper:
 
 
 def _no_news() -> dict[str, Any]:
-    return {"queue": None, "submitted": [], "refused": [], "reports": {}, "kept": []}
+    return {"queue": None, "submitted": [], "refused": [], "reports": {}, "kept": [], "nodes": None}
 
 
 def _frozen(value: Any) -> Any:

@@ -5,12 +5,13 @@ Pure: what was seen goes in, what is to be done comes out. It reads no clock and
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Mapping
 from dataclasses import replace
 
 from beampipe.batch.model import JobEnd, JobState, JobStatus
+from beampipe.clusters.bad_nodes import find_reason_to_give_up, judge_nodes
+from beampipe.clusters.balance import balance
 from beampipe.clusters.fleet import (
+    KEPT,
     Action,
     Cancel,
     Explain,
@@ -22,21 +23,16 @@ from beampipe.clusters.fleet import (
     Phase,
     Policy,
     Report,
-    Retire,
     Seen,
-    Submit,
-    WorkerView,
 )
+from beampipe.clusters.succession import foresee_leave, learn_ways
 
 _WAITING = (Phase.SUBMITTED, Phase.PENDING)
 _OVER = {JobState.DONE, JobState.FAILED, JobState.GONE}
 _KEEP_ENDED = 200
 # Somebody's decision, or the end of its time, and no fault of a job that had worked.
 _BLAMELESS = {"finished", "walltime", "cancelled", "node"}
-_LONGEST_PAUSE_S = 120.0
 _REFUSED = "refused"
-_KEPT = "holds results that no other worker can take"
-_KEEP_S = 30.0
 
 
 def decide(fleet: Fleet, wanted: int, seen: Seen, policy: Policy) -> tuple[Fleet, list[Action]]:
@@ -65,7 +61,7 @@ def decide(fleet: Fleet, wanted: int, seen: Seen, policy: Policy) -> tuple[Fleet
     if trouble is not None:
         return fleet, [*actions, trouble]
     limit = wanted if policy.max_jobs is None else min(wanted, policy.max_jobs)
-    fleet, more = _balance(fleet, limit, seen, policy)
+    fleet, more = balance(fleet, limit, seen, policy)
     return fleet, actions + more
 
 
@@ -75,10 +71,12 @@ def _take_news(fleet: Fleet, seen: Seen) -> Fleet:
         return fleet
     jobs = dict(fleet.jobs)
     for job_id in seen.submitted:
-        jobs[job_id] = Job(job_id=job_id, phase=Phase.SUBMITTED, since=seen.now)
+        jobs[job_id] = Job(
+            job_id=job_id, phase=Phase.SUBMITTED, since=seen.now, submitted_at=seen.now
+        )
     for job_id in seen.kept:
         if job_id in jobs:
-            jobs[job_id] = _enter(jobs[job_id], Phase.CONNECTED, seen.now, _KEPT)
+            jobs[job_id] = jobs[job_id].enter(Phase.CONNECTED, seen.now, KEPT)
     failures = fleet.failures
     if seen.submitted:
         failures = tuple(each for each in failures if not each.sign.startswith(_REFUSED))
@@ -102,12 +100,13 @@ def _follow_jobs(fleet: Fleet, seen: Seen, policy: Policy) -> tuple[Fleet, list[
     for job_id, before in fleet.jobs.items():
         status = None if seen.queue is None else seen.queue.get(job_id)
         job = _follow(before, status, seen, has_workers=job_id in by_job)
-        if job_id in heard:  # what the queue has left out
+        job = foresee_leave(job, status, policy)
+        if job.missing_looks and job_id in heard:  # what the queue has left out
             job = replace(job, missing_looks=0)
         words = _reason_to_give_up(job, status, seen, policy)
         if _is_over(job, status, policy):
             if job.phase is Phase.RETIRING:
-                done.append(_enter(job, Phase.DONE, seen.now, job.reason))
+                done.append(job.enter(Phase.DONE, seen.now, job.reason))
             else:
                 unexplained[job_id] = job
         elif words:
@@ -128,6 +127,7 @@ def _follow_jobs(fleet: Fleet, seen: Seen, policy: Policy) -> tuple[Fleet, list[
         ended=(*fleet.ended, *done)[-_KEEP_ENDED:],
         unexplained={**fleet.unexplained, **unexplained},
         failures=() if fleet.failures and any(lasted) else fleet.failures,
+        ways_s=learn_ways(fleet, jobs, seen.now),
     )
     actions: list[Action] = [Cancel(tuple(cancelled))] if cancelled else []
     actions += [Explain(tuple(unexplained))] if unexplained else []
@@ -162,34 +162,37 @@ def _find_strays(fleet: Fleet, seen: Seen) -> list[str]:
 
 def _follow(job: Job, status: JobStatus | None, seen: Seen, *, has_workers: bool) -> Job:
     """One job's phase, from what the queue and the scheduler say; the scheduler knows better."""
-    if status is not None:
-        job = replace(
-            job,
-            host=status.host or job.host,
-            missing_looks=0,
-            started_at=status.started_at or job.started_at,
-        )
-    elif seen.queue is not None:
-        job = replace(job, missing_looks=job.missing_looks + 1)
-    if has_workers:
-        job = replace(job, started_at=job.started_at or seen.now)
+    job = _take_facts(job, status, seen)
+    if has_workers and not job.started_at:
+        job = replace(job, started_at=seen.now)
     if job.phase is Phase.RETIRING:
         return job
     if has_workers:
-        is_kept = job.reason == _KEPT and job.phase is Phase.CONNECTED
-        job = replace(job, was_connected=True)
-        return job if is_kept else _enter(job, Phase.CONNECTED, seen.now)
+        is_kept = job.reason == KEPT and job.phase is Phase.CONNECTED
+        job = job if job.was_connected else replace(job, was_connected=True)
+        return job if is_kept else job.enter(Phase.CONNECTED, seen.now)
     if job.phase is Phase.CONNECTED:  # its nanny may start the worker again
-        job = _enter(job, Phase.STARTING, seen.now, "its worker went away")
+        job = job.enter(Phase.STARTING, seen.now, "its worker went away")
     if status is None:
         return job
     if status.state in {JobState.PENDING, JobState.HELD}:
         # One that ran before has been put back into the queue.
-        return _enter(replace(job, started_at=None), Phase.PENDING, seen.now, status.reason)
+        return replace(job, started_at=None).enter(Phase.PENDING, seen.now, status.reason)
     if status.state is JobState.RUNNING and job.phase in _WAITING:
         began = replace(job, started_at=status.started_at or seen.now)
-        return _enter(began, Phase.STARTING, seen.now)
+        return began.enter(Phase.STARTING, seen.now)
     return job
+
+
+def _take_facts(job: Job, status: JobStatus | None, seen: Seen) -> Job:
+    """Where it runs since when; most steps change nothing, and there may be ten thousand jobs."""
+    if status is None:
+        is_missing = seen.queue is not None
+        return replace(job, missing_looks=job.missing_looks + 1) if is_missing else job
+    host, started_at = status.host or job.host, status.started_at or job.started_at
+    if (host, started_at, 0) == (job.host, job.started_at, job.missing_looks):
+        return job
+    return replace(job, host=host, started_at=started_at, missing_looks=0)
 
 
 def _is_over(job: Job, status: JobStatus | None, policy: Policy) -> bool:
@@ -215,11 +218,6 @@ def _is_to_be_ended(job: Job, seen: Seen, policy: Policy, *, has_workers: bool) 
     return job.cancelled_at is None or seen.now - job.cancelled_at >= policy.cancel_again_s
 
 
-def _enter(job: Job, phase: Phase, now: float, reason: str = "") -> Job:
-    since = job.since if phase is job.phase else now
-    return replace(job, phase=phase, since=since, reason=reason)
-
-
 def _age(job: Job, seen: Seen) -> float:
     return seen.now - job.since
 
@@ -237,24 +235,36 @@ def _blame(fleet: Fleet, seen: Seen, policy: Policy) -> tuple[Fleet, GiveUp | No
             if job is None:
                 continue
             words = job.reason if job.is_given_up else report.end.words or report.end.cause
+            job = replace(job, host=report.end.host or job.host)
             is_done = report.end.cause == "finished" and job.was_connected
-            lost.append(_enter(job, Phase.DONE if is_done else Phase.LOST, seen.now, words))
+            lost.append(job.enter(Phase.DONE if is_done else Phase.LOST, seen.now, words))
             if _is_early(job, report, seen, policy):
                 sign = words if job.is_given_up else _sign(report.end)
-                failures.append(Failure(sign, words, report.tail))
+                failures.append(Failure(sign, words, report.tail, job.host))
         fleet = replace(
             fleet,
             ended=(*fleet.ended, *lost)[-_KEEP_ENDED:],
             unexplained={k: v for k, v in fleet.unexplained.items() if k not in seen.reports},
             failures=(*fleet.failures, *failures),
         )
-    kinds = Counter(failure.sign for failure in fleet.failures)
-    works = any(job.phase is Phase.CONNECTED for job in fleet.jobs.values())
-    for sign, count in kinds.most_common(1):
-        if count >= policy.failures and not works:
-            last = [failure for failure in fleet.failures if failure.sign == sign][-1]
-            return fleet, GiveUp(last, count)
-    return fleet, None
+    fleet = _explain_losses(judge_nodes(fleet, seen, policy), before=fleet)
+    reason = find_reason_to_give_up(fleet, policy)
+    return fleet, None if reason is None else GiveUp(*reason)
+
+
+def _explain_losses(fleet: Fleet, *, before: Fleet) -> Fleet:
+    """Write to the jobs that failed on a node that others are kept off it from now on."""
+    known = {each.name for each in before.bad_nodes}
+    new = {each.name for each in fleet.bad_nodes} - known
+    if not new:
+        return fleet
+    ended = (
+        replace(job, reason=f"{job.reason}; {job.host} is avoided from now on")
+        if job.host in new and job.phase is Phase.LOST
+        else job
+        for job in fleet.ended
+    )
+    return replace(fleet, ended=tuple(ended))
 
 
 def _is_early(job: Job, report: Report, seen: Seen, policy: Policy) -> bool:
@@ -266,66 +276,3 @@ def _is_early(job: Job, report: Report, seen: Seen, policy: Policy) -> bool:
 
 def _sign(end: JobEnd) -> str:
     return f"{end.cause} {end.exit_code} {end.signal}"
-
-
-# -- balance ------------------------------------------------------------------------------------
-
-
-def _balance(fleet: Fleet, wanted: int, seen: Seen, policy: Policy) -> tuple[Fleet, list[Action]]:
-    """Submit what is missing, or take away what is too much."""
-    live = [job for job in fleet.jobs.values() if job.phase is not Phase.RETIRING]
-    missing = wanted - len(live) - fleet.submitting - len(fleet.unexplained)
-    if missing > 0:
-        pause_s = policy.submit_every_s * 2 ** min(len(fleet.failures), 16)
-        if seen.now - fleet.submitted_at < min(
-            pause_s, max(_LONGEST_PAUSE_S, policy.submit_every_s)
-        ):
-            return fleet, []
-        count = min(missing, policy.array_size)
-        started = replace(fleet, submitting=fleet.submitting + count, submitted_at=seen.now)
-        return started, [Submit(count)]
-    surplus = len(live) - wanted
-    return _take_away(fleet, live, surplus, seen) if surplus > 0 else (fleet, [])
-
-
-def _take_away(
-    fleet: Fleet, live: list[Job], surplus: int, seen: Seen
-) -> tuple[Fleet, list[Action]]:
-    """Take jobs that wait before those that start, and these before those that work."""
-    workers: dict[str, list[str]] = {}
-    for address, view in seen.workers.items():
-        workers.setdefault(view.job_id, []).append(address)
-    candidates = [job for job in live if job.reason != _KEPT or _age(job, seen) >= _KEEP_S]
-    loads = _loads(seen.workers)
-    ordered = sorted(candidates, key=lambda job: _worth(job, loads))
-    chosen = ordered[:surplus]
-    jobs = dict(fleet.jobs)
-    cancelled: list[str] = []
-    retired: list[str] = []
-    for job in chosen:
-        has_workers = job.job_id in workers
-        gone = _enter(job, Phase.RETIRING, seen.now)
-        jobs[job.job_id] = gone if has_workers else replace(gone, cancelled_at=seen.now)
-        (retired if has_workers else cancelled).append(job.job_id)
-    actions: list[Action] = [Cancel(tuple(cancelled))] if cancelled else []
-    if retired:
-        addresses = tuple(address for job_id in retired for address in workers[job_id])
-        actions.append(Retire(tuple(retired), addresses))
-    return replace(fleet, jobs=jobs), actions
-
-
-def _loads(workers: Mapping[str, WorkerView]) -> dict[str, tuple[int, int]]:
-    """Tasks and stored bytes of each job's workers."""
-    loads: dict[str, tuple[int, int]] = {}
-    for view in workers.values():
-        tasks, stored = loads.get(view.job_id, (0, 0))
-        loads[view.job_id] = (tasks + view.tasks, stored + view.stored_bytes)
-    return loads
-
-
-_ORDER = {Phase.SUBMITTED: 0, Phase.PENDING: 0, Phase.STARTING: 1, Phase.CONNECTED: 2}
-
-
-def _worth(job: Job, loads: Mapping[str, tuple[int, int]]) -> tuple[int, tuple[int, int], float]:
-    """What would be lost with a job; of those that wait, the last one in the queue goes first."""
-    return _ORDER[job.phase], loads.get(job.job_id, (0, 0)), -job.since

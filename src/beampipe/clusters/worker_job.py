@@ -112,7 +112,8 @@ def _command(
     python = _packed_python(site, packed) if packed else python_of(site)
     start = [*python, "-m", "beampipe.clusters.worker_start"]
     if site.walltime is not None:
-        start += ["--walltime", f"{site.walltime:.0f}", "--stagger", f"{site.lifetime_stagger:.0f}"]
+        start += ["--walltime", f"{site.walltime:.0f}"]
+    start += ["--stagger", f"{site.lifetime_stagger:.0f}"]  # the queue may know of a limit
     worker = [
         *(scheduler, "--nworkers", str(site.processes_per_job)),
         *("--nthreads", str(site.threads_per_worker)),

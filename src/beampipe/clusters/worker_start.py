@@ -51,10 +51,15 @@ def find_job(environment: Mapping[str, str]) -> ThisJob:
     if job := _find_plain_job(environment):
         return ThisJob(job, 0)
     if ad := environment.get("_CONDOR_JOB_AD"):
-        text = Path(ad).read_text(encoding="utf-8", errors="replace")
-        facts = dict(re.findall(r"^(ClusterId|ProcId|NumJobStarts) = (\d+)$", text, re.MULTILINE))
+        facts = _read_ad(ad)
         return ThisJob(f"{facts['ClusterId']}.{facts['ProcId']}", int(facts.get("NumJobStarts", 0)))
     return ThisJob(f"unknown-{os.getpid()}", 0)
+
+
+def _read_ad(path: str) -> dict[str, str]:
+    """The whole numbers in HTCondor's description of the job."""
+    text = Path(path).read_text(encoding="utf-8", errors="replace")
+    return dict(re.findall(r"^(\w+) = (\d+)$", text, re.MULTILINE))
 
 
 def _find_plain_job(environment: Mapping[str, str]) -> str:
@@ -85,6 +90,10 @@ def find_end(environment: Mapping[str, str], walltime_s: float, now: float) -> f
     ends = [now + walltime_s] if walltime_s else []
     if (told := environment.get("SLURM_JOB_END_TIME", "")).isdecimal():
         ends.append(float(told))
+    if ad := environment.get("_CONDOR_JOB_AD"):
+        facts = _read_ad(ad)
+        if {"JobCurrentStartDate", "AllowedJobDuration"} <= facts.keys():
+            ends.append(float(facts["JobCurrentStartDate"]) + float(facts["AllowedJobDuration"]))
     told_walltimes = (environment.get(name, "") for name in _TOLD_WALLTIMES)
     ends += [now + float(text) for text in told_walltimes if text.isdecimal()]
     return min(ends, default=None)

@@ -9,14 +9,12 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-import cloudpickle
-
 from beampipe.datasets.model import Chunk
 from beampipe.environments.code_archive import CodeArchive
 from beampipe.environments.inputs import InputFile, inputs_at, inputs_here, lay_out_inputs
 from beampipe.error_kinds import classify_error
 from beampipe.error_rules import ErrorRule
-from beampipe.errors import BeampipeError, ProcessorPickleError
+from beampipe.errors import BeampipeError
 from beampipe.execution.accumulators import (
     add_into,
     add_outputs,
@@ -28,7 +26,6 @@ from beampipe.execution.exclusion import Exclusion
 from beampipe.execution.failures import describe_failure, explain_error
 from beampipe.execution.fills import watch_fills
 from beampipe.execution.instructions import name_instructions
-from beampipe.execution.kernels import warm_kernels
 from beampipe.execution.manifest import (
     ChunkKey,
     DoneChunk,
@@ -41,12 +38,12 @@ from beampipe.execution.output_ties import check_can_travel, check_is_new, mater
 from beampipe.execution.partials import Partial
 from beampipe.execution.retries import POLICY
 from beampipe.execution.undeclared import watch_opens
+from beampipe.execution.unpacking import unpack_processor
 from beampipe.execution.worker_shelf import worker_shelf
 from beampipe.reading.column_cache import ColumnRoom, open_column_cache
 from beampipe.reading.index.store import StorePlace
 
 if TYPE_CHECKING:
-    from beampipe.execution.processors import Processor
     from beampipe.reading.chunk_events import ChunkEvents
     from beampipe.reading.reader import Reader
 
@@ -204,7 +201,7 @@ def _workbench(context: RunContext) -> _Workbench:
     from beampipe.reading.reader import Reader
 
     tune_allocator()
-    _, schema = _unpack(context)
+    _, schema = unpack_processor(context.payload)
     columns = open_column_cache(context.columns)
     reader = Reader(schema, shelf=worker_shelf(), columns=columns)
     bench = _Workbench(context.digest, reader)
@@ -219,19 +216,6 @@ def clear_workbench() -> None:
     _LOCAL.bench = None
     if bench is not None:
         bench.reader.close()
-
-
-def _unpack(context: RunContext) -> tuple[Processor, type | None]:
-    try:
-        processor, schema = cloudpickle.loads(context.payload)
-        warm_kernels()
-    except Exception as error:  # unpickling runs code of any class
-        raise ProcessorPickleError(
-            "A worker cannot unpack the processor.",
-            why=f"{type(error).__name__}: {error}",
-            fix="the worker's environment must have the modules that the processor imports",
-        ) from error
-    return processor, schema
 
 
 @dataclass(frozen=True, slots=True)
@@ -340,7 +324,7 @@ class _Work:
     def _output(self, events: Any) -> Any:
         # A fresh processor for every chunk, as coffea has it: one that counts in `self` would
         # otherwise return the chunks before along with this one.
-        processor, _ = _unpack(self.context)
+        processor, _ = unpack_processor(self.context.payload)
         output = processor.process(events)
         check_output(output)
         return materialize(output)

@@ -23,6 +23,7 @@ from beampipe.execution.bundles import Bundle, RunContext, Trail, run_bundle
 from beampipe.execution.handover import Budget, Departure, leave_departure, watch_departure
 from beampipe.execution.partials import Partial
 from beampipe.execution.summaries import tell_summary
+from beampipe.execution.unpacking import import_early
 from beampipe.execution.worker_settings import UNSET, list_unset, slow_profiler, switch_often
 from beampipe.execution.worker_shelf import count_indexes, lay_out_indexes
 from beampipe.reading.index.shelf import Place
@@ -71,6 +72,8 @@ class ContextPlugin(WorkerPlugin):
                     example=worker.address,
                 )
             )
+        if not worker.periodic_callbacks["heartbeat"].is_running():  # it has only just come
+            import_early(self.context.payload)
 
     def teardown(self, worker: Worker) -> None:
         """Take away what was there for the run: it is over, or the worker closes."""

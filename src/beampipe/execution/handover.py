@@ -27,7 +27,7 @@ from distributed import Worker
 from distributed.core import Status
 from distributed.protocol.pickle import dumps
 
-from beampipe.worker_environment import DEADLINE
+from beampipe.worker_environment import DEADLINE, find_margin
 
 if TYPE_CHECKING:
     from distributed import Nanny
@@ -39,9 +39,8 @@ _GRACE_S = 20.0
 _LOOK_EVERY_S = 0.05
 _MOVE_AGAIN_S = 0.5
 _ASK_S = 2.0
-# Results must be moved before the end: a tenth of what is left to live, 30 s at most.
-_MARGIN, _MOST_MARGIN_S = 0.1, 30.0
 _LAST_WORD_S = 1.0
+_CLOSING_S = 5.0  # before its job is killed
 _HOLD_S = 15.0
 _STATUS_CHANGE = "worker-status-change"
 _GOING = {Status.closing_gracefully, Status.closing, Status.closed}
@@ -184,7 +183,10 @@ class Departure:
         if worker is not None and self._end is not None:
             is_lifetime = worker.lifetime and not _deadline_of_job()
             reason = "lifetime" if is_lifetime else "the job ends"
-            self.leave(reason, by=self._end - _LAST_WORD_S, closes=True)
+            by = self._end - _LAST_WORD_S
+            if (deadline := _deadline_of_job()) is not None:
+                by = max(by, deadline - _CLOSING_S)  # there may be nobody yet to hand over to
+            self.leave(reason, by=by, closes=True)
 
     def _margin(self) -> float:
         return _margin_of(self._end) if self._end is not None else 0.0
@@ -332,8 +334,7 @@ def _deadline_of_job() -> float | None:
 
 
 def _margin_of(end: float) -> float:
-    life = end - psutil.Process().create_time()
-    return min(_MARGIN * life, _MOST_MARGIN_S)
+    return find_margin(end - psutil.Process().create_time())
 
 
 class Budget:

@@ -28,6 +28,7 @@ from beampipe.batch.model import (
     JobEnd,
     JobState,
     JobStatus,
+    KnowsNodes,
 )
 from beampipe.errors import BatchOutputError, BatchRefusedError
 
@@ -306,6 +307,30 @@ class BatchConformance:
             assert time.monotonic() < give_up, "it waits and does not say why"
             time.sleep(0.2)
 
+    def test_nodes_are_called_as_jobs_call_them(self, farm: BatchFarm, submit: Submit) -> None:
+        nodes = _find_nodes(farm)
+        job = farm.describe("sleep", "100")
+        (job_id,) = submit(job)
+        status = farm.wait_for(job, (job_id,), JobState.RUNNING)[job_id]
+        assert status.host in nodes
+        farm.cancel(job_id)
+        end = farm.wait_for_end(job, job_id)
+        if farm.tells_ends:
+            assert end.host in nodes
+
+    def test_jobs_are_kept_off_nodes(self, farm: BatchFarm, submit: Submit) -> None:
+        *others, last = sorted(_find_nodes(farm))
+        if others:
+            job = farm.describe("sleep", "100", avoid=tuple(others))
+            job_ids = (*submit(job), *submit(job))
+            found = farm.wait_for(job, job_ids, JobState.RUNNING)
+            assert {found[job_id].host for job_id in job_ids} == {last}
+            return
+        job, other = farm.describe("true", avoid=(last,)), farm.describe("true")
+        (job_id,), (other_id,) = submit(job), submit(other)
+        farm.wait_for_end(other, other_id)
+        assert farm.status(job.tag)[job_id].state is JobState.PENDING
+
     def test_files_are_sent_along(self, farm: BatchFarm, submit: Submit) -> None:
         if not farm.dialect.has_file_transfer:
             pytest.skip("this system sends no files")
@@ -363,6 +388,12 @@ class BatchConformance:
         assert set(job_ids) <= {
             part for command in commands for text in command.argv for part in text.split(",")
         }
+
+
+def _find_nodes(farm: BatchFarm) -> frozenset[str]:
+    if not isinstance(farm.dialect, KnowsNodes):
+        pytest.skip("this system is not asked for its nodes")
+    return farm.dialect.read_nodes(farm.run(farm.dialect.nodes()).stdout)
 
 
 def _submit_many(farm: BatchFarm, submit: Submit, job: JobDescription, count: int) -> list[str]:

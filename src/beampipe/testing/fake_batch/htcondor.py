@@ -10,7 +10,7 @@ from types import MappingProxyType
 from typing import Any, Final
 
 from beampipe.testing.fake_batch.commands import fail, misbehave, say
-from beampipe.testing.fake_batch.queue import FakeJob, FakeQueue
+from beampipe.testing.fake_batch.queue import NODE, FakeJob, FakeQueue
 
 _STATUSES: Final = MappingProxyType({"pending": 1, "running": 2, "ended": 4, "held": 5})
 _DURATION_CODE: Final = 46
@@ -76,6 +76,11 @@ def condor_release(queue: FakeQueue, argv: list[str]) -> None:
     _for_each(queue, argv, release)
 
 
+def condor_status(_queue: FakeQueue, _argv: list[str]) -> None:
+    """Print the name of the node of each slot."""
+    say(f"{NODE}\n{NODE}")
+
+
 COMMANDS: Final[Mapping[str, Callable[[FakeQueue, list[str]], None]]] = MappingProxyType(
     {
         "condor_submit": condor_submit,
@@ -83,6 +88,7 @@ COMMANDS: Final[Mapping[str, Callable[[FakeQueue, list[str]], None]]] = MappingP
         "condor_rm": condor_rm,
         "condor_release": condor_release,
         "condor_history": condor_history,
+        "condor_status": condor_status,
     }
 )
 
@@ -128,6 +134,7 @@ def _make_job(number: int, process: int, settings: dict[str, str]) -> FakeJob:
         err=fill(settings["error"]),
         cores=int(settings["request_cpus"]),
         walltime_s=int(limit) if limit else None,
+        avoid=settings.get("requirements", ""),
         files=[fill(path) for path in files.split(",") if path],
     )
 
@@ -143,7 +150,7 @@ def _write_ad(job: FakeJob) -> dict[str, Any]:
     if job.walltime_s:
         ad["AllowedJobDuration"] = job.walltime_s
     if job.started_at is not None:
-        ad |= {"JobCurrentStartDate": int(job.started_at), "RemoteHost": "slot1_1@localhost"}
+        ad |= {"JobCurrentStartDate": int(job.started_at), "RemoteHost": f"slot1_1@{NODE}"}
     if job.state == "held":
         ad |= {"HoldReason": job.reason, "HoldReasonCode": _USER_CODE}
     if job.state == "pending" and job.reason:

@@ -33,10 +33,15 @@ echo $? >"$4.new" && mv "$4.new" "$4.exit"
 _LATE_KILL: Final = 'sleep "$1"; kill -9 -- "-$2" 2>/dev/null'
 
 
+NODE: Final = "localhost"
+"""The only node there is."""
+
+
 @dataclass(kw_only=True)
 class FakeJob:
     """One job in the queue.
 
+    What stands in `avoid` may have the name of the only node in it, and then it never runs.
     `ahead_signal` tells it that its time is nearly over, `first_signal` that it is cancelled, and
     `variables` are those by which its system tells a job which one it is.
     """
@@ -61,6 +66,7 @@ class FakeJob:
     ahead_signal: int = _TERM
     first_signal: int = _TERM
     variables: dict[str, str] = field(default_factory=dict)
+    avoid: str = ""
 
 
 @dataclass
@@ -183,7 +189,7 @@ class FakeQueue:
         free = self.rules().cores
         free -= sum(job.cores for job in jobs.values() if job.state == "running")
         for job in jobs.values():
-            if job.state == "pending" and job.cores <= free:
+            if job.state == "pending" and job.cores <= free and NODE not in job.avoid:
                 self._begin(job)
                 free -= job.cores
             elif job.state == "pending":

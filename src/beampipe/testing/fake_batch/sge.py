@@ -13,7 +13,7 @@ from xml.etree import ElementTree as ET
 
 from beampipe.testing.fake_batch.commands import fail, misbehave, say
 from beampipe.testing.fake_batch.directives import keep_script, read_directives, read_resources
-from beampipe.testing.fake_batch.queue import FakeJob, FakeQueue
+from beampipe.testing.fake_batch.queue import NODE, FakeJob, FakeQueue
 
 _STATES: Final = MappingProxyType({"pending": "qw", "held": "hqw", "running": "r"})
 _AFTER_JOB: Final = "100 : assumedly after job"
@@ -86,8 +86,16 @@ def qacct(queue: FakeQueue, argv: list[str]) -> None:
             say(line)
 
 
+def qhost(_queue: FakeQueue, _argv: list[str]) -> None:
+    """Print the table of hosts."""
+    say("HOSTNAME                ARCH         NCPU NSOC NCOR NTHR  LOAD  MEMTOT  MEMUSE")
+    say("-" * 78)
+    say("global                  -               -    -    -    -     -       -       -")
+    say(f"{NODE:23} lx-amd64        8    1    8    8  0.10    7.8G    1.0G")
+
+
 COMMANDS: Final[Mapping[str, Callable[[FakeQueue, list[str]], None]]] = MappingProxyType(
-    {"qsub": qsub, "qstat": qstat, "qdel": qdel, "qrls": qrls, "qacct": qacct}
+    {"qsub": qsub, "qstat": qstat, "qdel": qdel, "qrls": qrls, "qacct": qacct, "qhost": qhost}
 )
 
 
@@ -108,6 +116,7 @@ def _make_job(number: int, task: str, script: str, options: dict[str, list[str]]
         walltime_s=limit,
         signal_ahead_s=limit - int(asked["s_rt"]) if limit and "s_rt" in asked else None,
         ahead_signal=signal.SIGUSR1,
+        avoid=asked.get("h", ""),
         first_signal=signal.SIGUSR2,
         variables={"SGE_ROOT": "/sge", "JOB_ID": str(number), "SGE_TASK_ID": task},
     )
@@ -122,7 +131,7 @@ def _write_job(info: ET.Element, job: FakeJob) -> None:
     }
     if job.started_at is not None:
         began = datetime.fromtimestamp(int(job.started_at))  # noqa: DTZ006 (it says no zone)
-        fields |= {"JAT_start_time": began.isoformat(), "queue_name": "all.q@localhost"}
+        fields |= {"JAT_start_time": began.isoformat(), "queue_name": f"all.q@{NODE}"}
     if job.variables["SGE_TASK_ID"] != "undefined":
         fields["tasks"] = job.variables["SGE_TASK_ID"]
     for name, value in {**fields, "full_job_name": job.tag}.items():
@@ -135,7 +144,7 @@ def _account(job: FakeJob) -> Iterator[str]:
     used = (job.ended_at or time.time()) - (job.started_at or 0)
     killed = job.cause in {"walltime", "signal", "cancelled", "node"}
     fields = {
-        "hostname": "localhost",
+        "hostname": NODE,
         "jobname": job.tag,
         "jobnumber": job.variables["JOB_ID"],
         "taskid": job.variables["SGE_TASK_ID"],

@@ -1,4 +1,4 @@
-"""Fake ``sbatch``, ``squeue``, ``scancel``, ``scontrol``, ``sacct``: as far as our dialect goes."""
+"""Fake ``sbatch``, ``squeue``, ``scancel``, ``scontrol``, ``sacct``, ``sinfo``, for our dialect."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from types import MappingProxyType
 from typing import Final
 
 from beampipe.testing.fake_batch.commands import fail, misbehave, say
-from beampipe.testing.fake_batch.queue import FakeJob, FakeQueue
+from beampipe.testing.fake_batch.queue import NODE, FakeJob, FakeQueue
 
 _WORDS: Final = MappingProxyType(
     {
@@ -90,6 +90,11 @@ def sacct(queue: FakeQueue, argv: list[str]) -> None:
                 say(f"{job_id}|{_word(job)}{by}|{code}|{_host(job)}")
 
 
+def sinfo(_queue: FakeQueue, _argv: list[str]) -> None:
+    """Print the names of nodes."""
+    say(NODE)
+
+
 COMMANDS: Final[Mapping[str, Callable[[FakeQueue, list[str]], None]]] = MappingProxyType(
     {
         "sbatch": sbatch,
@@ -97,6 +102,7 @@ COMMANDS: Final[Mapping[str, Callable[[FakeQueue, list[str]], None]]] = MappingP
         "scancel": scancel,
         "scontrol": scontrol,
         "sacct": sacct,
+        "sinfo": sinfo,
     }
 )
 
@@ -132,6 +138,7 @@ def _make_job(job_id: str, script: str, options: dict[str, str]) -> FakeJob:
         cores=int(options["cpus-per-task"]),
         walltime_s=time_s,
         signal_ahead_s=int(ahead) if ahead else None,
+        avoid=options.get("exclude", ""),
     )
 
 
@@ -144,7 +151,7 @@ def _word(job: FakeJob) -> str:
 
 
 def _host(job: FakeJob) -> str:
-    return "localhost" if job.started_at is not None else ""
+    return NODE if job.started_at is not None else ""
 
 
 def _clock(seconds: float) -> str:

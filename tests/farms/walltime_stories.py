@@ -1,0 +1,80 @@
+"""The story of a run that takes longer than the time that its jobs have."""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from storytelling import PATIENCE_S, connected, count_queue, open_cluster, tell, wait_for
+
+import beampipe as bp
+from beampipe.clusters.fleet import Phase
+
+SLOW = f"{Path(__file__).with_name('slow_processor.py')}:process"
+WORKERS, PAUSE_S, EVENTS = 2, 1.0, 100
+# Slurm counts in minutes.
+JOB = {"walltime": "60 s", "lifetime_stagger": "15 s"}
+
+
+def generations() -> dict[str, Any]:
+    """Jobs of a minute follow each other during a run, which is the same as here."""
+    return run_over_generations(100)
+
+
+def three_minutes() -> dict[str, Any]:
+    """The same for longer, by hand."""
+    return run_over_generations(190)
+
+
+def run_over_generations(run_s: float) -> dict[str, Any]:
+    chunks = int(run_s * WORKERS / PAUSE_S)
+    bp.make_data("data", files=chunks, events=EVENTS)  # each file is a chunk
+    folders = {name: Path(name).absolute() for name in ("here", "traces")}
+    for folder in folders.values():
+        folder.mkdir()
+
+    def run(traces: str, pause_s: float, **where: Any) -> Any:
+        params = {"traces": str(folders[traces]), "pause_s": pause_s}
+        return bp.run(SLOW, "data", params=params, progress=False, fresh=True, **where)
+
+    here = run("here", 0, workers=0).output
+    with open_cluster(n_workers=WORKERS, **JOB) as cluster:
+        cluster.wait_for_workers(WORKERS, timeout=PATIENCE_S)
+        over = threading.Event()
+        most: list[int] = [0]
+
+        def watch() -> None:
+            while not over.wait(0.5):
+                most[0] = max(most[0], len(connected(cluster)))
+
+        watching = threading.Thread(target=watch)
+        watching.start()
+        with cluster.get_client() as client:
+            there = run("traces", PAUSE_S, client=client)
+        over.set()
+        watching.join()
+        wait_for(lambda: len(connected(cluster)) == WORKERS, "the workers that are asked for")
+        jobs = cluster.jobs()
+        begun = sorted(job.submitted_at for job in jobs if job.was_connected)
+    pt, big = there.output["pt"], there.output["big"]
+    return {
+        "complete": there.is_complete,
+        "missing": chunks * EVENTS - there.output["events"],
+        "equal": bool(np.array_equal(pt.values(), here["pt"].values()))
+        and bool(np.array_equal(big, here["big"])),
+        "again": len(list(folders["traces"].iterdir())) - chunks,
+        "jobs": len(begun),
+        "most": most[0],
+        "phases": sorted({str(job.phase) for job in jobs if job.phase is not Phase.CONNECTED}),
+        "lost": [job.reason for job in jobs if job.phase is Phase.LOST],
+        "odd": [repr(job) for job in jobs if job.was_connected and not job.started_at],
+        "left": count_queue(cluster.tag),
+        "begun": [round(each - begun[0]) for each in begun],
+        "took": round(there.metrics["wall_s"]),
+    }
+
+
+if __name__ == "__main__":
+    tell(generations, three_minutes)
