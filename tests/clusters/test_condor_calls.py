@@ -48,6 +48,7 @@ class Played(types.ModuleType):
         super().__init__("htcondor2")
         self.asked, self.ads, self.totals, self.error = [], [], Ad(TotalSuccess=1), None
         self.HTCondorException, self.JobAction = HTCondorException, JobAction
+        self.AdType = types.SimpleNamespace(Startd=7)
         self.DaemonType = types.SimpleNamespace(Schedd=1)
         played = self
 
@@ -142,6 +143,17 @@ def test_jobs_are_acted_on(played, capsys, verb, action):
     played.totals = Ad(TotalPermissionDenied=2)
     assert condor_calls.main([verb, "1.0"]) == 1
     assert "somebody else's" in capsys.readouterr().err
+
+
+def test_nodes_are_those_of_the_pool(played, capsys):
+    def query(_, kind, *, projection):
+        played.asked.append(("nodes", kind, projection))
+        return [Ad(Machine="n1"), Ad(Machine="n2"), Ad(Machine="n2")]
+
+    played.Collector.query = query
+    assert condor_calls.main(words(BINDINGS.nodes())) == 0
+    assert BINDINGS.read_nodes(capsys.readouterr().out) == {"n1", "n2"}
+    assert played.asked == [("collector", None), ("nodes", 7, ["Machine"])]
 
 
 def test_a_named_queue_is_looked_up_in_its_pool(played, capsys):

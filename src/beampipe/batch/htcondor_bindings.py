@@ -69,6 +69,10 @@ class HTCondorBindings(HTCondor):
         wanted = ("-attributes", ",".join(HISTORY_ATTRIBUTES))
         return tuple(self._call("history", *wanted, *some) for some in in_turns(job_ids))
 
+    def nodes(self, queue: str = "") -> Command:
+        """Ask the pool's collector; there are no queues."""
+        return self._call("nodes")
+
     def _call(self, *words: str, stdin: str = "") -> Command:
         argv = (self.python, "-P", "-m", CALLS, *self.schedd, *words)
         return Command(argv, stdin=stdin, title="HTCondor's queue, asked by its Python bindings,")

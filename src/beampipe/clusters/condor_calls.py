@@ -1,6 +1,6 @@
 """Asks HTCondor through its Python bindings, and prints what HTCondor's own commands would print.
 
-``python -m beampipe.clusters.condor_calls {check,submit,query,history,remove,release} ...``
+``python -m beampipe.clusters.condor_calls {check,submit,query,history,nodes,remove,release} ...``
 
 A process of its own, since the bindings keep Python's lock while they wait: asked by the process of
 a scheduler, a queue that does not answer would stop that scheduler, for twenty seconds at a time.
@@ -54,6 +54,14 @@ def history(options: argparse.Namespace) -> str:
     )
 
 
+def nodes(options: argparse.Namespace) -> str:
+    """The names of the pool's nodes, one for each slot."""
+    import htcondor2
+
+    ads = htcondor2.Collector(options.pool).query(htcondor2.AdType.Startd, projection=["Machine"])
+    return "\n".join(str(ad["Machine"]) for ad in ads)
+
+
 def act(options: argparse.Namespace) -> str:
     """Remove or release jobs; how many."""
     import htcondor2
@@ -93,7 +101,7 @@ def _parse(argv: list[str]) -> argparse.Namespace:
     parser.add_argument("-name", default=None, help="which queue")
     parser.add_argument("-pool", default=None, help="of which pool")
     verbs = parser.add_subparsers(dest="verb", required=True)
-    for name in ("check", "submit"):
+    for name in ("check", "submit", "nodes"):
         verbs.add_parser(name)
     asking = verbs.add_parser("query")
     asking.add_argument("-constraint", required=True)
@@ -108,7 +116,7 @@ def _parse(argv: list[str]) -> argparse.Namespace:
 def main(argv: list[str] | None = None) -> int:
     """Do what the arguments say; what HTCondor says against it goes to standard error."""
     options = _parse(sys.argv[1:] if argv is None else argv)
-    verbs = {"check": check, "submit": submit, "query": query, "history": history}
+    verbs = {"check": check, "submit": submit, "query": query, "history": history, "nodes": nodes}
     try:
         from htcondor2 import HTCondorException
 
