@@ -87,6 +87,14 @@ def test_failures_on_a_node_that_is_avoided_are_no_reason_to_give_up_or_to_wait(
     assert count_open_failures(elsewhere) == 1
 
 
+def test_what_happens_elsewhere_is_not_hidden_by_a_bad_node():
+    fleet = judge("n1", "n1", "n1", "n1")
+    other = fail("n2", "n3", "n4", sign="exit 2 None")
+    fleet = replace(fleet, failures=(*fleet.failures, *other))
+    failure, count = find_reason_to_give_up(fleet, POLICY)
+    assert (failure.sign, count) == ("exit 2 None", 3)
+
+
 def test_they_are_described_for_people():
     assert describe_bad_nodes(Fleet()) == ""
     assert describe_bad_nodes(judge("n1", "n1")) == "nodes avoided: n1 (exit 1 None on n1)"

@@ -43,7 +43,7 @@ def find_reason_to_give_up(fleet: Fleet, policy: Policy) -> tuple[Failure, int] 
         return None
     bad = {each.name for each in fleet.bad_nodes}
     kinds = Counter(failure.sign for failure in fleet.failures)
-    for sign, count in kinds.most_common(1):
+    for sign, count in kinds.most_common():
         if count >= policy.failures and not _hosts_of(fleet, sign) <= bad:
             return [each for each in fleet.failures if each.sign == sign][-1], count
     return None
