@@ -37,6 +37,7 @@ from beampipe.clusters.fleet import (
     WorkerView,
 )
 from beampipe.clusters.reconciler import decide
+from beampipe.clusters.retiring import retire_workers
 from beampipe.clusters.site import Site
 from beampipe.clusters.strategies import explain_unseen
 from beampipe.clusters.worker_start import job_of_worker
@@ -47,7 +48,6 @@ logger = logging.getLogger(__name__)
 _STEP_S = 1.0
 _FIRST_LOOK_S = 2.0
 _WAIT_FOR_END_S = 10.0
-_RETIRE_S = 300.0
 _SILENT_S, _MISSED_BEATS = 10.0, 10
 _ASK_FOR_NODES_S = 600.0
 
@@ -316,15 +316,14 @@ class FleetKeeper:
         self._news["queue"] = found
 
     async def _retire(self, job_ids: tuple[str, ...], addresses: tuple[str, ...]) -> None:
-        workers = self._scheduler.workers
-        gone: Any = {}
+        names = {each: state.name for each, state in self._scheduler.workers.items()}
+        kept: set[str] = set(addresses)
         try:
-            work = self._scheduler.retire_workers(list(addresses), close_workers=True, remove=True)
-            gone = await asyncio.wait_for(work, _RETIRE_S)
+            kept = await retire_workers(self._scheduler, addresses)
         finally:
-            left = {address for address in addresses if address not in gone}
-            kept = {job_of_worker(workers[address].name) for address in left if address in workers}
-            self._news["kept"].extend(job_id for job_id in job_ids if job_id in kept)
+            left = kept & self._scheduler.workers.keys() & names.keys()
+            jobs = {job_of_worker(names[each]) for each in left}
+            self._news["kept"].extend(job_id for job_id in job_ids if job_id in jobs)
 
     async def _forget(self, addresses: tuple[str, ...]) -> None:
         for address in addresses:
