@@ -20,7 +20,7 @@ JOB = {"walltime": "60 s", "lifetime_stagger": "15 s"}
 
 def generations() -> dict[str, Any]:
     """Jobs of a minute follow each other during a run, which is the same as here."""
-    return run_over_generations(100)
+    return run_over_generations(80)
 
 
 def three_minutes() -> dict[str, Any]:
