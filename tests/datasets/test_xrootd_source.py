@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import queue
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -21,6 +23,23 @@ from beampipe.errors import FileEmptyError, NotRootError
 from beampipe.testing import tiny_files
 
 SIZE = 5_000_000
+
+AGAIN = """
+import sys, time
+from beampipe.datasets.xrootd_client import XRootDError
+from beampipe.datasets.xrootd_source import XRootDSource
+
+give_up = time.monotonic() + 60
+while time.monotonic() < give_up:
+    try:
+        XRootDSource(sys.argv[1]).close()
+    except XRootDError:
+        print("no", flush=True)
+        time.sleep(0.5)
+    else:
+        print("yes")
+        break
+"""
 
 
 @pytest.fixture(scope="module")
@@ -135,3 +154,17 @@ def test_a_server_that_was_started_anew_is_no_trouble(content):
             assert read(source, (5, 9)) == [content[5:9]]
             own.restart()
             assert read(source, (0, 10), (20, 30)) == [content[:10], content[20:30]]
+
+
+def test_a_server_that_was_not_there_is_asked_again_soon():
+    """The client by itself would not for half an hour."""
+    with XRootD() as own:
+        (own.data / "a").touch()
+        own.kill()
+        with subprocess.Popen(
+            [sys.executable, "-c", AGAIN, f"{own.url}/a"], stdout=subprocess.PIPE, text=True,
+            env=own.environment(XRD_CONNECTIONWINDOW="1"),
+        ) as asking:  # fmt: skip
+            assert asking.stdout.readline() == "no\n"
+            own.start()
+            assert asking.communicate(timeout=100)[0].endswith("yes\n")

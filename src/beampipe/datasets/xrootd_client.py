@@ -11,8 +11,8 @@ SETTINGS: Final = {
     # To connect, with all that a login takes. A server that refuses is asked again when it is over.
     "ConnectionWindow": 15,
     "ConnectionRetry": 2,
-    # For so long a server that could not be had, or refused a proxy, is not asked again. It is half
-    # an hour by default, in which a proxy that was renewed would be of no use.
+    # For so long a server that could not be had is not asked again; by default half an hour, in
+    # which it may have come back.
     "StreamErrorWindow": 2,
     # For one request. The client's own is half an hour.
     "RequestTimeout": 300,
