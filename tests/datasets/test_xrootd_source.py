@@ -168,3 +168,21 @@ def test_a_server_that_was_not_there_is_asked_again_soon():
             assert asking.stdout.readline() == "no\n"
             own.start()
             assert asking.communicate(timeout=100)[0].endswith("yes\n")
+
+
+def test_a_file_is_opened_again_after_an_error(server, content):
+    class Status:
+        ok, message = False, "[ERROR] Invalid session"
+
+    class Lost:
+        """A file whose server is gone, and for which the client does not look for another."""
+
+        def read(self, *_, callback):
+            return Status() if callback else None
+
+        vector_read = close = read
+
+    with XRootDSource(f"{server.url}/a") as source:
+        source._file = Lost()
+        assert read(source, (0, 10), (20, 30)) == [content[:10], content[20:30]]
+        assert not isinstance(source._file, Lost)
