@@ -7,8 +7,8 @@ import contextlib
 import pytest
 from tests.farms.telling import Telling
 
-# Where the machine is busy a worker takes longer to start, and does less in its minute.
-PATIENCE_S = 800
+# Where the machine is busy a worker takes longer to start, and the story chooses longer jobs.
+PATIENCE_S = 1200
 
 
 @pytest.mark.timeout(2 * PATIENCE_S)
@@ -25,6 +25,6 @@ def test_a_run_goes_on_over_generations_of_jobs(slurm_farm, htcondor_farm):
             assert found["complete"], found
             assert found["missing"] == 0, found
             assert found["equal"], found
-            assert found["jobs"] >= 5, found  # of two workers, three after the other
+            assert found["jobs"] >= 4, found  # each of the two that began was followed
             assert found["lost"] == [], found
             assert found["left"] == 0, found

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import threading
+import time
 from pathlib import Path
 from typing import Any
 
@@ -14,22 +16,33 @@ from beampipe.clusters.fleet import Phase
 
 SLOW = f"{Path(__file__).with_name('slow_processor.py')}:process"
 WORKERS, PAUSE_S, EVENTS = 2, 1.0, 100
-# Slurm counts in minutes.
-JOB = {"walltime": "60 s", "lifetime_stagger": "15 s"}
+# So often should a worker's start fit into the time of its job, in whole minutes as Slurm counts.
+STARTS = 6
 
 
 def generations() -> dict[str, Any]:
     """Jobs of a minute follow each other during a run, which is the same as here."""
-    return run_over_generations(80)
+    return run_over_generations(80 / 60)
 
 
 def three_minutes() -> dict[str, Any]:
     """The same for longer, by hand."""
-    return run_over_generations(190)
+    return run_over_generations(190 / 60)
 
 
-def run_over_generations(run_s: float) -> dict[str, Any]:
-    chunks = int(run_s * WORKERS / PAUSE_S)
+def measure_minutes() -> int:
+    """How long jobs may be here: one minute, and more where the machine is busy with others."""
+    began = time.monotonic()
+    with open_cluster(n_workers=1) as cluster:
+        cluster.wait_for_workers(1, timeout=2 * PATIENCE_S)
+        return math.ceil(STARTS * (time.monotonic() - began) / 60)
+
+
+def run_over_generations(lives: float) -> dict[str, Any]:
+    """A run that takes so many times as long as its jobs may."""
+    minutes = measure_minutes()
+    job = {"walltime": f"{minutes} min", "lifetime_stagger": "15 s"}
+    chunks = int(lives * 60 * minutes * WORKERS / PAUSE_S)
     bp.make_data("data", files=chunks, events=EVENTS)  # each file is a chunk
     folders = {name: Path(name).absolute() for name in ("here", "traces")}
     for folder in folders.values():
@@ -40,7 +53,7 @@ def run_over_generations(run_s: float) -> dict[str, Any]:
         return bp.run(SLOW, "data", params=params, progress=False, fresh=True, **where)
 
     here = run("here", 0, workers=0).output
-    with open_cluster(n_workers=WORKERS, **JOB) as cluster:
+    with open_cluster(n_workers=WORKERS, **job) as cluster:
         cluster.wait_for_workers(WORKERS, timeout=PATIENCE_S)
         over = threading.Event()
         most: list[int] = [0]
@@ -65,6 +78,7 @@ def run_over_generations(run_s: float) -> dict[str, Any]:
         "equal": bool(np.array_equal(pt.values(), here["pt"].values()))
         and bool(np.array_equal(big, here["big"])),
         "again": len(list(folders["traces"].iterdir())) - chunks,
+        "minutes": minutes,
         "jobs": len(begun),
         "most": most[0],
         "phases": sorted({str(job.phase) for job in jobs if job.phase is not Phase.CONNECTED}),
