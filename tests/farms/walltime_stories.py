@@ -15,7 +15,7 @@ import beampipe as bp
 from beampipe.clusters.fleet import Phase
 
 SLOW = f"{Path(__file__).with_name('slow_processor.py')}:process"
-WORKERS, PAUSE_S, EVENTS = 2, 1.0, 100
+WORKERS, EVENTS = 2, 100
 # So often should a worker's start fit into the time of its job, in whole minutes as Slurm counts.
 STARTS = 6
 
@@ -42,7 +42,7 @@ def run_over_generations(lives: float) -> dict[str, Any]:
     """A run that takes so many times as long as its jobs may."""
     minutes = measure_minutes()
     job = {"walltime": f"{minutes} min", "lifetime_stagger": "15 s"}
-    chunks = int(lives * 60 * minutes * WORKERS / PAUSE_S)
+    chunks, pause_s = int(lives * 60 * WORKERS), float(minutes)
     bp.make_data("data", files=chunks, events=EVENTS)  # each file is a chunk
     folders = {name: Path(name).absolute() for name in ("here", "traces")}
     for folder in folders.values():
@@ -65,7 +65,7 @@ def run_over_generations(lives: float) -> dict[str, Any]:
         watching = threading.Thread(target=watch)
         watching.start()
         with cluster.get_client() as client:
-            there = run("traces", PAUSE_S, client=client)
+            there = run("traces", pause_s, client=client)
         over.set()
         watching.join()
         wait_for(lambda: len(connected(cluster)) == WORKERS, "the workers that are asked for")
