@@ -10,11 +10,10 @@ import shutil
 
 import pytest
 from tests.environments import grid
-from tests.farms import xrootd
 from tests.farms.conftest import new_farm
 from tests.farms.daemons import run, wait_until
 from tests.farms.telling import Telling
-from tests.farms.xrootd import GsiServer
+from tests.farms.xrootd import XRootD
 from tests.faults.http_server import FaultyServer
 
 from beampipe.datasets.samples import make_data
@@ -53,9 +52,7 @@ def firewall(farm):
 def storage(tmp_path):
     """Two kinds of storage that only this host reaches: plain HTTP, and XRootD with a proxy."""
     make_data(tmp_path, files=1, events=50)
-    if not xrootd.is_installed():
-        pytest.skip("xrootd is not installed: tests/farms/install.sh")
-    with FaultyServer(tmp_path) as web, GsiServer() as door:
+    with FaultyServer(tmp_path) as web, XRootD("proxy") as door:
         yield [f"{web.url}/events_000.root", f"{door.url}/events_000.root"]
 
 
@@ -90,14 +87,12 @@ def test_firewalls_and_storage_are_told_one_by_one(storage):
 
 
 def test_xrootd_with_a_proxy_that_is_good_and_one_that_is_over(tmp_path, monkeypatch):
-    if not xrootd.is_installed():
-        pytest.skip("xrootd is not installed: tests/farms/install.sh")
-    with GsiServer() as door:
+    with XRootD("proxy") as door:
         make_data(door.data, files=1, events=50)
         for name, lifetime in (("good", {}), ("over", {"begin_h": -3, "end_h": -1})):
             made = grid.proxy(grid.user(), "777", oid=grid.RFC, **lifetime)
             path = grid.write(tmp_path / name, made.pem())
-            for variable, text in door.environment(path).items():
+            for variable, text in door.environment(X509_USER_PROXY=str(path)).items():
                 monkeypatch.setenv(variable, text)
             (sample,) = probe_storage([f"{door.url}/events_000.root"], patience_s=60)
             finding = judge_sample("storage", sample)
