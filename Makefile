@@ -60,9 +60,8 @@ demo: $(VENV)/.stamp-run ## Make data, run a dimuon analysis on it, prove and pl
 
 .PHONY: test
 test: lint ## Check everything: lint, then all tests
-	$(BIN)/python -m pytest -n 2 --dist worksteal --ignore tests/farms
-	@# What is told to real batch systems mostly waits for them.
-	$(BIN)/python -m pytest -n 3 --dist worksteal tests/farms
+	@# Of two cores: what is told to real batch systems mostly waits for them (tests/farms/conftest.py).
+	$(BIN)/python -m pytest -n 5 --dist worksteal
 
 .PHONY: chaos
 chaos: $(VENV)/.stamp-test ## Kill, stop, cut off and damage everything, a hundred times (half an hour, root)

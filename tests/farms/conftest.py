@@ -29,16 +29,44 @@ HERE = Path(__file__).parent
 SYSTEMS = {"slurm": slurm, "htcondor": htcondor, "sge": sge, "oar": oar}
 # What takes minutes begins first, on a worker of pytest's own each.
 LONGEST = ("test_walltime.py", "test_packed_environments.py", "test_blind_workers.py")
+N_COMPUTING = 2
+"""Workers of pytest that begin with tests that compute, beside those that mostly wait."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Put the longest tests where each of three workers begins: `worksteal` hands out thirds."""
-    longest = [item for item in items if item.path.parent == HERE and item.path.name in LONGEST]
-    items[:] = [item for item in items if item not in longest]
-    n_before = len(items)
-    for number, name in enumerate(LONGEST):
-        place = number * (n_before + len(longest)) // len(LONGEST)
-        items[place:place] = [item for item in longest if item.path.name == name]
+    """Have some of pytest's workers begin with what is told to farms, which mostly waits for them.
+
+    All others compute meanwhile. Of n workers each has an n-th of the list (`--dist worksteal`).
+    """
+    count = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+    ours = [item for item in items if item.path.parent == HERE]
+    if count == 1 or not ours:
+        return
+    others = [item for item in items if item.path.parent != HERE]
+    waiting = max(count - N_COMPUTING, 1) if others else count
+    shares = _share(ours, waiting)
+    arranged: list[pytest.Item] = []
+    for number in range(count):
+        size = (len(items) - len(arranged)) // (count - number)
+        share = shares[number] if number < waiting else []
+        n_more = max(size - len(share), 0)
+        arranged += [*share, *others[:n_more]]
+        del others[:n_more]
+    items[:] = [*arranged, *others]
+
+
+def _share(items: list[pytest.Item], count: int) -> list[list[pytest.Item]]:
+    """Cut tests into so many pieces of about the same number, the longest at the beginnings."""
+    longest = [[item for item in items if item.path.name == name] for name in LONGEST]
+    shares: list[list[pytest.Item]] = [[] for _ in range(count)]
+    for number, some in enumerate(longest):
+        shares[number % count] += some
+    rest = [item for item in items if item.path.name not in LONGEST]
+    for number, share in enumerate(shares):
+        n_more = len(rest) // (count - number)
+        share.extend(rest[:n_more])
+        del rest[:n_more]
+    return shares
 
 
 @contextlib.contextmanager

@@ -13,7 +13,7 @@ def test_a_scale_down_in_the_middle_of_a_run_loses_nothing_that_was_to_be_merged
 
 
 def test_a_queue_that_talks_nonsense_fails_or_hangs_costs_nothing(tell_on):
-    everywhere = tell_on("trouble_stories:queue_trouble", "slurm", "htcondor", "sge", "oar")
+    everywhere = tell_on("trouble_stories:queue_trouble", "slurm", "htcondor", "sge")
     for system, found in everywhere.items():
         assert found == {"kept": True, "ended": [], "total": -15}, system
 
