@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import time
 
 import numpy as np
 import pytest
@@ -98,6 +99,7 @@ def test_a_full_disk_is_said_and_stops_the_rest(tmp_path, monkeypatch):
 
     def fail(path, recipe, index):
         asked.append(index)
+        time.sleep(0.02)  # as long as a file takes at least, so that the first can be heard of
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr("beampipe.datasets.samples.writing.write_file", fail)
