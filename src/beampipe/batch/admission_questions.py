@@ -7,7 +7,7 @@ The forms of the answers of Slurm, HTCondor, Grid Engine and OAR were taken from
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from functools import partial
 from types import MappingProxyType
 from typing import Final
@@ -47,6 +47,26 @@ def _ask(
     *argv: str,
 ) -> Question:
     return Question(code, Command(argv, timeout_s=_PATIENCE_S), partial(judge, wanted))
+
+
+def _judge_queue_name(wanted: Wanted, name: str, known: Collection[str]) -> Finding | None:
+    return judge_name("queue", name=name, known=known, key="queue", what="queue", site=wanted.site)
+
+
+def _judge_state(
+    wanted: Wanted, name: str, states: Mapping[str, str], *, is_fine: bool, word: str
+) -> Finding:
+    """Whether a queue is there, and in a state that is fine, for which people have a word."""
+    unknown = _judge_queue_name(wanted, name, states)
+    if unknown is not None:
+        return unknown
+    if is_fine:
+        return Finding("queue", "ok", f"queue '{name}' is {word}")
+    return _closed(f"queue '{name}' is {states[name]}")
+
+
+def _closed(fact: str) -> Finding:
+    return Finding("queue", "error", fact, "wait until the site opens it, or take another")
 
 
 # -- Slurm --------------------------------------------------------------------------------------
@@ -215,9 +235,7 @@ def _judge_queue_list(wanted: Wanted, answer: Answer) -> Iterator[Finding]:
     if not name:
         yield Finding("queue", "ok", f"any of {', '.join(known)}")
         return
-    unknown = judge_name(
-        "queue", name=name, known=known, key="queue", what="queue", site=wanted.site
-    )
+    unknown = _judge_queue_name(wanted, name, known)
     if unknown is not None:
         yield unknown
 
@@ -284,9 +302,7 @@ def _judge_queues_of_pbs(wanted: Wanted, answer: Answer) -> Iterator[Finding]:
     if not name:
         yield Finding("queue", "ok", f"the server's default, of {', '.join(known)}")
         return
-    unknown = judge_name(
-        "queue", name=name, known=known, key="queue", what="queue", site=wanted.site
-    )
+    unknown = _judge_queue_name(wanted, name, known)
     if unknown is not None:
         yield unknown
         return
@@ -296,8 +312,7 @@ def _judge_queues_of_pbs(wanted: Wanted, answer: Answer) -> Iterator[Finding]:
 def _judge_queue_of_pbs(wanted: Wanted, name: str, facts: Mapping[str, str]) -> Iterator[Finding]:
     for key, meaning in (("enabled", "takes no jobs"), ("started", "starts no jobs")):
         if facts.get(key) == "False":
-            fact = f"queue '{name}' {meaning} now"
-            yield Finding("queue", "error", fact, "wait until the site opens it, or take another")
+            yield _closed(f"queue '{name}' {meaning} now")
             return
     longest_s = read_duration(facts.get("resources_max.walltime", ""))
     late = judge_walltime(wanted, longest_s, queue=name, what="queue")
@@ -325,16 +340,8 @@ def _judge_queues_of_oar(wanted: Wanted, answer: Answer) -> Iterator[Finding]:
         r"^(\S+)\s*\n(?:\s+.*\n)*?\s+state = (\w+)", f"{answer.stdout}\n", re.MULTILINE
     )
     known, name = dict(found), wanted.queue or "default"
-    unknown = judge_name(
-        "queue", name=name, known=known, key="queue", what="queue", site=wanted.site
-    )
-    if unknown is not None:
-        yield unknown
-    elif known[name].lower() != "active":
-        fact = f"queue '{name}' is {known[name]}"
-        yield Finding("queue", "error", fact, "wait until the site opens it, or take another")
-    else:
-        yield Finding("queue", "ok", f"queue '{name}' is active")
+    is_fine = known.get(name, "").lower() == "active"
+    yield _judge_state(wanted, name, known, is_fine=is_fine, word="active")
 
 
 def _ask_lsf(wanted: Wanted) -> Iterator[Question]:
@@ -350,16 +357,8 @@ def _judge_queues_of_lsf(wanted: Wanted, answer: Answer) -> Iterator[Finding]:
     if not wanted.queue:
         yield Finding("queue", "ok", f"the system's default, of {', '.join(known)}")
         return
-    unknown = judge_name(
-        "queue", name=wanted.queue, known=known, key="queue", what="queue", site=wanted.site
-    )
-    if unknown is not None:
-        yield unknown
-    elif known[wanted.queue] != "Open:Active":
-        fact = f"queue '{wanted.queue}' is {known[wanted.queue]}"
-        yield Finding("queue", "error", fact, "wait until the site opens it, or take another")
-    else:
-        yield Finding("queue", "ok", f"queue '{wanted.queue}' is open")
+    is_fine = known.get(wanted.queue) == "Open:Active"
+    yield _judge_state(wanted, wanted.queue, known, is_fine=is_fine, word="open")
 
 
 _QUESTIONS: Final[Mapping[str, Callable[[Wanted], Iterator[Question]]]] = MappingProxyType(

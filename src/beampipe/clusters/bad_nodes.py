@@ -57,9 +57,11 @@ def count_open_failures(fleet: Fleet) -> int:
 
 def describe_bad_nodes(fleet: Fleet) -> str:
     """In a few words, for people; empty where there are none."""
+    if not fleet.bad_nodes:
+        return ""
     named = [f"{each.name} ({each.words})" for each in fleet.bad_nodes[:3]]
     more = len(fleet.bad_nodes) - len(named)
-    return f"nodes avoided: {', '.join(named)}{f' and {more} more' if more else ''}" * bool(named)
+    return f"nodes avoided: {', '.join(named)}{f' and {more} more' if more else ''}"
 
 
 def _works(fleet: Fleet) -> bool:

@@ -21,13 +21,10 @@ _CALLS = 8
 def raise_limit() -> int:
     """Let this process open as many files as its system allows, and tell how many."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    soft, hard = (_MOST if n == resource.RLIM_INFINITY else n for n in (soft, hard))
-    wanted = min(hard, _MOST)
-    if soft >= wanted:
-        return soft
-    resource.setrlimit(
-        resource.RLIMIT_NOFILE, (wanted, resource.getrlimit(resource.RLIMIT_NOFILE)[1])
-    )
+    wanted = _MOST if hard == resource.RLIM_INFINITY else min(hard, _MOST)
+    if soft == resource.RLIM_INFINITY or soft >= wanted:
+        return _MOST if soft == resource.RLIM_INFINITY else soft
+    resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
     return wanted
 
 

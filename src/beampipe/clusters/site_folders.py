@@ -18,15 +18,19 @@ def is_unseen(site: Site, path: str | Path) -> bool:
     Of folders in each other the inner one counts. A link is followed: neither it nor what it leads
     to may be out of sight.
     """
-    shown = os.path.abspath(os.path.expanduser(path))  # noqa: PTH100, PTH111 (links as they are)
+    shown = _spell_whole(path)
     return any(_is_unseen(site, place) for place in {shown, os.path.realpath(shown)})
 
 
 def is_shared(site: Site, path: str | Path) -> bool:
     """Whether a site says that workers see a path."""
-    shown = os.path.abspath(os.path.expanduser(path))  # noqa: PTH100, PTH111 (links as they are)
-    around = list(_around(site.shared_folders, shown))
+    around = list(_around(site.shared_folders, _spell_whole(path)))
     return bool(around) and not is_unseen(site, path)
+
+
+def _spell_whole(path: str | Path) -> str:
+    """The whole path, with links as they are."""
+    return os.path.abspath(os.path.expanduser(path))  # noqa: PTH100, PTH111
 
 
 def _is_unseen(site: Site, place: str) -> bool:

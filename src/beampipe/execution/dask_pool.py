@@ -106,9 +106,10 @@ class DaskPool:
         number = bundle.number
         name = f"{self._prefix}-bundle-{number}"
         sent = lent_with(self._desk, name, bundle, n_workers=self.n_workers())
-        place = self._places.away_from(name, bundle.away)
         if apart:
             place = self._places.apart(name, bundle.away, self._unheard)
+        else:
+            place = self._places.away_from(name, bundle.away)
         # Before all that waits: the workers that are free should not do new chunks first.
         priority = _AGAIN if bundle.attempt > 1 or bundle.is_suspect or bundle.away else _BUNDLE
         partial = self._submit(
