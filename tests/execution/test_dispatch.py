@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from beampipe.datasets.model import Chunk, DatasetPlan, FileEntry, FilePlan, Plan
-from beampipe.execution.dispatch import TARGET_S, Dispatcher, Pace, Terms
+from beampipe.execution.dispatch import TARGET_S, Dispatcher, Terms
 
 
 def make_plan(sizes):
@@ -199,17 +199,6 @@ def test_an_empty_stream_ends_at_once():
     assert dispatcher.n_left == 0
 
 
-def test_the_pace_follows_the_latest_bundles():
-    pace = Pace()
-    pace.learn(1.0, 0)
-    assert pace.done == 0
-    pace.learn(2.0, 2)
-    assert pace.chunk_s == 1.0
-    for _ in range(60):
-        pace.learn(6.0, 2)
-    assert pace.chunk_s == pytest.approx(3.0, rel=0.01)
-
-
 def test_the_first_rounds_are_short_where_that_is_asked_for():
     dispatcher = make_dispatcher([[100]])
     dispatcher.short_rounds = 2
@@ -272,15 +261,6 @@ def test_many_small_datasets_keep_all_threads_at_work():
     dispatcher.short_rounds = 4
     ends, _ = play(dispatcher, 20, lambda _: 1.0)
     assert ends[-1] <= 1.1 * 1200 / 20 + 3
-
-
-def test_each_dataset_has_its_own_pace():
-    pace = Pace()
-    pace.learn(10.0, 1, "slow")
-    pace.learn(2.0, 2, "quick")
-    assert pace.of("slow") == 10.0
-    assert pace.of("quick") == 1.0
-    assert pace.of("new") == pace.chunk_s == 5.5
 
 
 def test_thousands_of_threads_get_longer_bundles():

@@ -3,6 +3,7 @@ from hypothesis import strategies as st
 
 from beampipe.datasets.model import Chunk, DatasetPlan, FileEntry, FilePlan, Plan
 from beampipe.execution.groups import MOST_GROUPS, FileGroups
+from beampipe.execution.pace import Pace
 
 
 def make_plan(*counts):
@@ -48,6 +49,25 @@ def test_larger_values_have_larger_groups_which_hold_the_old_ones(count, sizes):
             assert together.setdefault(group, after[key]) == after[key]
     biggest = max(sizes)
     assert biggest * len(set(after.values())) <= 48_000_000 + biggest
+
+
+def n_groups(count, *, chunk_s, done=1):
+    plan = make_plan(count)
+    groups = FileGroups(plan, Pace(chunk_s=chunk_s, done=done))
+    groups.fit(0)
+    return len(set(groups_of(plan, groups).values()))
+
+
+def test_groups_whose_work_is_quick_are_larger():
+    assert n_groups(128, chunk_s=0.2) == 128
+    assert n_groups(128, chunk_s=0.04) == 128 / 4  # two chunks in a file
+    assert n_groups(128, chunk_s=0.001) == 16
+    assert n_groups(40_000, chunk_s=0.001) == 128
+
+
+def test_few_files_stay_a_group_each_however_quick():
+    assert n_groups(31, chunk_s=0.001) == 31
+    assert n_groups(64, chunk_s=0.0, done=0) == 64  # nothing is known yet
 
 
 def test_a_file_of_no_plan_does_not_break_it():

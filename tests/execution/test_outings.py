@@ -3,9 +3,9 @@ from dataclasses import replace
 import pytest
 
 from beampipe.execution.bundles import Bundle
-from beampipe.execution.dispatch import Pace
 from beampipe.execution.manifest import DoneChunk, Manifest
 from beampipe.execution.outings import Outing, Outings
+from beampipe.execution.pace import Pace
 from beampipe.execution.partials import Summary
 
 

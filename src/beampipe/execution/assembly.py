@@ -15,6 +15,7 @@ from beampipe.execution.groups import FileGroups
 from beampipe.execution.holdings import GroupedHoldings, Holdings, TreeHoldings
 from beampipe.execution.ledger import Ledger
 from beampipe.execution.meter import Meter
+from beampipe.execution.pace import Pace
 from beampipe.execution.pool import Pool
 from beampipe.execution.progress import Notify, ignore
 from beampipe.execution.strikes import Strikes
@@ -42,13 +43,14 @@ def assemble_driver(
     """
     n_done = sum(len(dataset.done) for dataset in tally.values())
     missing = missing_chunks(plan, tally)
+    pace = Pace()
     holdings: Holdings
     if options.reproducible:
         blocks = Blocks(plan)
         holdings = TreeHoldings(pool, blocks)
         group_of = blocks.group_of
     else:
-        groups = FileGroups(plan)
+        groups = FileGroups(plan, pace)
         holdings = GroupedHoldings(pool, groups)
         group_of = groups.group_of
     meter = Meter(events_planned=plan.n_events, events_before=account(plan, tally).events_processed)
@@ -56,6 +58,7 @@ def assemble_driver(
         dispatcher=Dispatcher(
             missing,
             plan.n_chunks - n_done,
+            pace,
             group_of=group_of,
             is_whole=options.reproducible,
             short_rounds=_SHORT_ROUNDS,

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 
 from beampipe.datasets.model import Chunk
 from beampipe.execution.bundles import Bundle
-from beampipe.execution.dispatch import Pace
 from beampipe.execution.manifest import ChunkKey
+from beampipe.execution.pace import Pace
 from beampipe.execution.partials import Summary
 from beampipe.execution.pool import Key
 
