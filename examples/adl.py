@@ -96,11 +96,10 @@ def q8(events):
     In events with three light leptons or more, two of which have one flavour and opposite
     charges; those two of them that are nearest the Z mass are taken for the Z.
     """
-    leptons = ak.concatenate(
-        [four_momentum(events.Electron, 11), four_momentum(events.Muon, 13)], axis=1
-    )
-    enough = ak.num(leptons) >= 3
-    leptons, met = leptons[enough], events.MET[enough]
+    # Few events have three: the others go before anything is done with them.
+    enough = ak.num(events.Electron) + ak.num(events.Muon) >= 3
+    electrons, muons, met = (v[enough] for v in (events.Electron, events.Muon, events.MET))
+    leptons = ak.concatenate([four_momentum(electrons, 11), four_momentum(muons, 13)], axis=1)
     index = ak.argcombinations(leptons, 2, fields=["i", "j"])
     first, second = leptons[index.i], leptons[index.j]
     distance = abs((first + second).mass - Z_MASS)
