@@ -19,7 +19,7 @@ from beampipe.errors import (
     TreeNotFoundError,
 )
 from beampipe.reading import trees
-from beampipe.reading.trees import TreePool, paused_collector
+from beampipe.reading.trees import TreePool
 
 
 @pytest.fixture
@@ -278,23 +278,6 @@ def test_a_local_file_needs_no_confirmation(pool, write_events, entry_of):
     path.unlink()
     opened.confirm()
     assert opened.requested_bytes == before
-
-
-def test_the_collector_is_as_it_was_afterwards():
-    assert gc.isenabled()
-    with paused_collector():
-        assert not gc.isenabled()
-    assert gc.isenabled()
-    with pytest.raises(KeyError), paused_collector():
-        _ = {}["x"]
-    assert gc.isenabled()
-    gc.disable()
-    try:
-        with paused_collector():
-            pass
-        assert not gc.isenabled()
-    finally:
-        gc.enable()
 
 
 def test_a_file_url_is_a_local_file(pool, write_events, entry_of):

@@ -10,7 +10,6 @@ import pytest
 
 from beampipe.runs import fork_server
 from beampipe.runs.fork_server import (
-    PRELOADED,
     added_environment,
     is_warm,
     shielded_from_interrupt,
@@ -23,7 +22,7 @@ SETTINGS = {"BEAMPIPE_TEST_PAD": "1"}
 @pytest.fixture(autouse=True)
 def light(monkeypatch):
     """What is imported does not matter here."""
-    monkeypatch.setattr(fork_server, "PRELOADED", ("json",))
+    monkeypatch.setattr(fork_server, "_PRELOAD", ["json"])
     yield
     fork_server._stop()
 
@@ -110,27 +109,6 @@ def test_a_path_too_long_for_a_socket(monkeypatch, tmp_path):
     monkeypatch.setattr(forkserver, "ensure_running", refuse)
     with warm_fork_server(SETTINGS):
         assert not is_warm()
-
-
-def test_nothing_that_is_imported_starts_a_thread():
-    """A fork keeps only one thread, and whatever the others held stays locked for ever."""
-    code = f"""
-import os
-for name in {PRELOADED!r}:
-    __import__(name)
-tasks = [open(f"/proc/self/task/{{task}}/comm").read() for task in os.listdir("/proc/self/task")]
-print([task for task in tasks if not task.startswith("jemalloc")])
-"""
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
-    done = subprocess.run(
-        [sys.executable, "-c", code],
-        env=environment,
-        capture_output=True,
-        text=True,
-        check=True,
-        timeout=60,
-    )
-    assert done.stdout.count(",") == 0, done.stdout
 
 
 def test_the_environment_is_as_it_was(monkeypatch):

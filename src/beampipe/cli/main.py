@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import importlib
 import os
 import re
@@ -25,6 +26,7 @@ from beampipe.cli.json_output import (
 )
 from beampipe.errors import BeampipeError, RunInterruptedError
 
+_OBJECTS_BETWEEN_COLLECTIONS = 10_000
 COMPLETE, KNOWN_ERROR, UNEXPECTED, INCOMPLETE, INTERRUPTED = 0, 1, 3, 4, 130
 
 COMMANDS = {
@@ -215,6 +217,8 @@ def cli() -> None:
 
 def main() -> None:
     """Run the command line."""
+    # Imports make a hundred thousand objects that stay; Python would go through them at every 700.
+    gc.set_threshold(_OBJECTS_BETWEEN_COLLECTIONS)
     for stream in (sys.stdout, sys.stderr):
         # A name that the terminal cannot show is shown somehow, and ends nothing.
         with contextlib.suppress(AttributeError, ValueError):

@@ -9,13 +9,14 @@ from typing import Any
 
 import awkward as ak
 
+from beampipe.collector import paused_collector
 from beampipe.reading.built import BuiltEvents
 from beampipe.reading.faults import MappedReadErrors
 from beampipe.reading.layouts import is_rntuple, layout_key
 from beampipe.reading.loading import ColumnLoader
 from beampipe.reading.narrowing import Narrowing, paths_by_field
 from beampipe.reading.recent import RecentlyUsed
-from beampipe.reading.trees import OpenTree, paused_collector
+from beampipe.reading.trees import OpenTree
 
 _RECORD = "BeampipeBranches"
 _KEPT_LAYOUTS = 8

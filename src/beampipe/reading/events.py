@@ -19,6 +19,7 @@ from coffea.nanoevents.schemas import EDM4HEPSchema
 from coffea.nanoevents.schemas.edm4hep import podio_collection_types
 from coffea.nanoevents.util import tuple_to_key
 
+from beampipe.collector import paused_collector
 from beampipe.datasets.file_errors import describe_error
 from beampipe.datasets.urls import show_url
 from beampipe.errors import SchemaError
@@ -28,7 +29,7 @@ from beampipe.reading.layouts import is_by_content, layout_key
 from beampipe.reading.loading import ColumnLoader
 from beampipe.reading.narrowing import Narrowing
 from beampipe.reading.recent import RecentlyUsed
-from beampipe.reading.trees import OpenTree, paused_collector
+from beampipe.reading.trees import OpenTree
 
 _log = logging.getLogger(__name__)
 _KEPT_LAYOUTS = 8

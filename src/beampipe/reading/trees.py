@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import gc
 import os
 import threading
 import time
 import uuid
 from collections import OrderedDict
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager, suppress
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from beampipe.collector import paused_collector
 from beampipe.datasets.file_errors import BIG_FILE_VERSION, MappedFileErrors, truncated_error
 from beampipe.datasets.trees import find_tree
 from beampipe.datasets.urls import is_remote, local_path, show_url
@@ -323,22 +323,6 @@ class TreePool:
                 _ = opened.tree  # what is wrong with it comes out here
             undo.pop_all()
         return opened
-
-
-@contextmanager
-def paused_collector() -> Iterator[None]:
-    """Keep the garbage collector still while a hundred thousand objects are made to stay.
-
-    It would walk through all of them several times and find nothing: half of the time of opening
-    a tree of 1,500 branches, two thirds of that of building its events.
-    """
-    was_enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_enabled:
-            gc.enable()
 
 
 def _open_file(url: str, options: Mapping[str, Any]) -> Any:

@@ -17,20 +17,9 @@ from collections.abc import Iterator, Mapping
 from multiprocessing import forkserver, resource_tracker
 from pathlib import Path
 
-# Nothing of these starts a thread when it is imported, so all of it can be forked. (But for
-# pyarrow, whose jemalloc has one of its own, and knows what to do about it in a child.)
-PRELOADED = (
-    "distributed",
-    "hist",
-    "uproot",
-    "coffea.nanoevents",
-    "beampipe.execution.bundles",
-    "beampipe.execution.encoding",
-    "beampipe.reading.allocator",
-    "beampipe.reading.branches",
-    "beampipe.reading.events",
-    "beampipe.reading.reader",
-)
+# Nothing that it imports starts a thread, so all of it can be forked. (But for pyarrow, whose
+# jemalloc has one of its own, and knows what to do about it in a child.)
+_PRELOAD = ["beampipe.runs.worker_imports"]
 
 _DASK = "__DASK"  # what it sets in passing
 _LEFT_BY_DASK = {"MALLOC_TRIM_THRESHOLD_": "65536"}
@@ -83,7 +72,7 @@ def _start(environment: Mapping[str, str]) -> None:
         _stop()
     if _pid() is not None:  # still warm, or the user's own
         return
-    forkserver.set_forkserver_preload(list(PRELOADED))
+    forkserver.set_forkserver_preload(_PRELOAD)
     # It has a socket below TMPDIR, and a path may be too long for a socket.
     with contextlib.suppress(OSError), added_environment(environment), shielded_from_interrupt():
         forkserver.ensure_running()
