@@ -155,6 +155,10 @@ def test_the_dashboard_has_another_port_and_gets_its_pages(scene):
             assert time.monotonic() < end
             time.sleep(0.1)
     assert "Dask" in page
+    root = link.removesuffix("status")
+    for path in ("health", "info/main/workers.html", "statics/css/base.css", "metrics"):
+        with urllib.request.urlopen(f"{root}{path}", timeout=10) as answer:  # noqa: S310
+            assert answer.status == 200
 
 
 def test_a_worker_that_dies_is_replaced(scene):
@@ -239,13 +243,18 @@ def test_runs_that_overlap_leave_settings_and_environment_as_they_were(monkeypat
     monkeypatch.setattr(embedded, "_surroundings_used_by", 0)
     monkeypatch.setattr(embedded, "_surroundings_kept", contextlib.ExitStack())
     before = dask.config.get("temporary-directory", None)
+    routes = dask.config.get(embedded._ROUTES)
     first, second = embedded._surroundings(), embedded._surroundings()
-    scratch = first.__enter__()
-    assert second.__enter__() == scratch
+    shared = first.__enter__()
+    assert second.__enter__() is shared
+    assert shared.routes == routes
+    assert dask.config.get(embedded._ROUTES) == []
+    scratch = shared.scratch
     first.__exit__(None, None, None)
     assert os.environ["BEAMPIPE_OVERLAP"] == "1"
     assert dask.config.get("temporary-directory") == scratch
     second.__exit__(None, None, None)
     assert "BEAMPIPE_OVERLAP" not in os.environ
     assert dask.config.get("temporary-directory", None) == before
+    assert dask.config.get(embedded._ROUTES) == routes
     assert not Path(scratch).exists()

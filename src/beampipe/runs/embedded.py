@@ -44,6 +44,7 @@ _GIVE_UP_S = 10.0
 _BUSY_S = 0.5
 _DASHBOARD_AFTER_S = 2.0
 _REPLACE_EVERY_S = 1.0
+_ROUTES = "distributed.scheduler.http.routes"
 
 
 @contextlib.contextmanager
@@ -84,12 +85,12 @@ def embedded_client(
     """
     from dask.system import CPU_COUNT
 
-    with warm_workers(), _surroundings() as scratch, _hidden_main():
+    with warm_workers(), _surroundings() as surroundings, _hidden_main():
         start = partial(
             _Embedded.start,
             n_workers=n_workers or CPU_COUNT,
             memory_limit=memory_limit,
-            scratch=scratch,
+            surroundings=surroundings,
         )
         with _started(start) as client:
             yield client
@@ -98,33 +99,51 @@ def embedded_client(
 _SURROUNDINGS_LOCK = threading.Lock()
 _surroundings_kept = contextlib.ExitStack()
 _surroundings_used_by = 0
-_surroundings_scratch = ""
+_surroundings_shared: _Surroundings
+
+
+@dataclass(frozen=True, slots=True)
+class _Surroundings:
+    """What all embedded clusters of this process share.
+
+    Attributes
+    ----------
+    scratch : str
+        A directory for what workers spill.
+    routes : list of str
+        The modules that a scheduler's web server has its pages from.
+    """
+
+    scratch: str
+    routes: list[str]
 
 
 @contextlib.contextmanager
-def _surroundings() -> Iterator[str]:
+def _surroundings() -> Iterator[_Surroundings]:
     """Give a scratch directory, with the environment and Dask's settings for workers in force.
 
     All threads share these, and runs in several threads may end in any order, so the first one
     brings them and the last one puts back what was there before.
     """
     import dask
+    import distributed.config  # noqa: F401 (brings Dask its defaults)
 
-    global _surroundings_used_by, _surroundings_scratch  # noqa: PLW0603 (as said above)
+    global _surroundings_used_by, _surroundings_shared  # noqa: PLW0603 (as said above)
     with _SURROUNDINGS_LOCK:
         if _surroundings_used_by == 0:
             with contextlib.ExitStack() as stack:
                 scratch = tempfile.TemporaryDirectory(
                     prefix="beampipe-", ignore_cleanup_errors=True
                 )
-                _surroundings_scratch = stack.enter_context(scratch)
+                shared = _Surroundings(stack.enter_context(scratch), dask.config.get(_ROUTES))
                 stack.enter_context(added_environment(ENVIRONMENT))
-                settings = {**_settings(), "temporary-directory": _surroundings_scratch}
+                settings = {**_settings(), "temporary-directory": shared.scratch}
                 stack.enter_context(dask.config.set(settings))
                 _surroundings_kept.push(stack.pop_all())
+                _surroundings_shared = shared
         _surroundings_used_by += 1
     try:
-        yield _surroundings_scratch
+        yield _surroundings_shared
     finally:
         with _SURROUNDINGS_LOCK:
             _surroundings_used_by -= 1
@@ -140,6 +159,7 @@ def _settings() -> dict[str, Any]:
         "distributed.scheduler.allowed-failures": _DEATHS,
         # A worker that is short of memory must merge what it holds, which a paused one does not.
         "distributed.worker.memory.pause": False,
+        _ROUTES: [],  # they come later, with the dashboard
     }
     if is_warm():
         import distributed.utils
@@ -160,7 +180,9 @@ class _Embedded:
     guard: PeriodicCallback
 
     @classmethod
-    def start(cls, *, n_workers: int, memory_limit: int | None, scratch: str) -> _Embedded:
+    def start(
+        cls, *, n_workers: int, memory_limit: int | None, surroundings: _Surroundings
+    ) -> _Embedded:
         from distributed import Client, LocalCluster
         from distributed.security import Security
         from tornado.ioloop import PeriodicCallback
@@ -175,12 +197,13 @@ class _Embedded:
                 host=_HOST,
                 dashboard_address=f"{_HOST}:{find_dashboard_port()}",
                 scheduler_kwargs={"dashboard": False},  # its pages come later
-                local_directory=scratch,
+                local_directory=surroundings.scratch,
                 security=Security.temporary(),
                 silence_logs=logging.CRITICAL,
             )
         client = Client(cluster, set_as_default=False)
-        timer = threading.Timer(_DASHBOARD_AFTER_S, _connect_dashboard, [cluster])
+        pages = [cluster, surroundings.routes]
+        timer = threading.Timer(_DASHBOARD_AFTER_S, _connect_dashboard, pages)
         timer.daemon = True
         timer.start()
         guard = PeriodicCallback(partial(_replace_lost, cluster), _REPLACE_EVERY_S * 1000)
@@ -222,17 +245,25 @@ async def _replace_lost(cluster: LocalCluster) -> None:
         await cluster._correct_state()  # noqa: SLF001 (what `scale` calls to start the missing)
 
 
-def _connect_dashboard(cluster: LocalCluster) -> None:
+def _connect_dashboard(cluster: LocalCluster, routes: list[str]) -> None:
     """Put the pages of the dashboard behind its link, which is there from the start.
 
-    They take Bokeh, which takes longer to import than the whole cluster to start, and the
-    first histogram would have to wait for it.
+    They take Bokeh, which takes longer to import than the whole cluster to start, and a proxy
+    that may take half as long; the first histogram would have to wait for them.
     """
     from distributed.dashboard.scheduler import connect
+    from distributed.http.utils import get_handlers
 
     scheduler: Any = cluster.scheduler
+    application = scheduler.http_application
+    handlers = get_handlers(scheduler, routes)
+
+    def add_pages() -> None:
+        application.add_handlers(".*$", handlers)
+        connect(application, scheduler.http_server, scheduler)
+
     loop: Any = cluster.loop
-    loop.add_callback(connect, scheduler.http_application, scheduler.http_server, scheduler)
+    loop.add_callback(add_pages)
 
 
 def find_dashboard_port() -> int:
