@@ -45,8 +45,8 @@ DATA = {
 }
 
 # Files of the larger size, so that a run takes some seconds; the smaller size is a quarter.
-FILES = {"q1": 64, "q2": 64, "q3": 64, "q4": 48, "q5": 32, "q6": 32, "q7": 32, "q8": 32}
-FILES |= {"dimuon": 48}
+FILES = {"q1": 192, "q2": 192, "q3": 96, "q4": 96, "q5": 48, "q6": 32, "q7": 32, "q8": 32}
+FILES |= {"dimuon": 64}
 WIDE_FILES = 32
 SLOW_SHARE, SLOW_WIDE_FILES = 4, 3
 """Who takes many times as long gets fewer files: rates are compared, not seconds."""
