@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Collection, Iterator, Mapping
-from functools import partial
+from functools import partial, wraps
 from types import MappingProxyType
-from typing import Final
+from typing import Final, TypeAlias
 
 from beampipe.batch.admission import (
     Question,
@@ -40,12 +40,26 @@ def find_questions(system: str, wanted: Wanted) -> tuple[Question, ...]:
     return () if ask is None else tuple(ask(wanted))
 
 
-def _ask(
-    code: str,
-    judge: Callable[[Wanted, Answer], Iterator[Finding]],
-    wanted: Wanted,
-    *argv: str,
-) -> Question:
+_Judge: TypeAlias = Callable[[Wanted, Answer], Iterator[Finding]]
+
+
+def _answer_of(program: str, *, code: str) -> Callable[[_Judge], _Judge]:
+    """Have a judge look at real answers only; a program that gave none is a finding itself."""
+
+    def look_first(judge: _Judge) -> _Judge:
+        @wraps(judge)
+        def look(wanted: Wanted, answer: Answer) -> Iterator[Finding]:
+            if answer.exit_code:
+                yield judge_failure(code, program, answer)
+            else:
+                yield from judge(wanted, answer)
+
+        return look
+
+    return look_first
+
+
+def _ask(code: str, judge: _Judge, wanted: Wanted, *argv: str) -> Question:
     return Question(code, Command(argv, timeout_s=_PATIENCE_S), partial(judge, wanted))
 
 
@@ -83,10 +97,8 @@ def _ask_slurm(wanted: Wanted) -> Iterator[Question]:
         yield _ask("quota", _judge_groups, wanted, *show, f"accounts={wanted.account}", fields)
 
 
+@_answer_of("scontrol show partition", code="queue")
 def _judge_partitions(wanted: Wanted, answer: Answer) -> Iterator[Finding]:
-    if answer.exit_code:
-        yield judge_failure("queue", "scontrol show partition", answer)
-        return
     rows = [dict(_PAIR.findall(line)) for line in answer.stdout.splitlines()]
     known = {row["PartitionName"]: row for row in rows if "PartitionName" in row}
     names = [name for name in wanted.queue.split(",") if name]
@@ -128,10 +140,8 @@ def _read_associations(answer: Answer) -> list[dict[str, str]]:
     return [dict(zip(names, row, strict=False)) for row in rows if len(row) >= len(names)]
 
 
+@_answer_of("sacctmgr show associations", code="account")
 def _judge_associations(wanted: Wanted, answer: Answer) -> Iterator[Finding]:
-    if answer.exit_code:
-        yield judge_failure("account", "sacctmgr show associations", answer)
-        return
     mine = _read_associations(answer)
     accounts = sorted({row["Account"] for row in mine})
     if not mine:
@@ -151,10 +161,8 @@ def _judge_associations(wanted: Wanted, answer: Answer) -> Iterator[Finding]:
     yield from _tell_limits(chosen, "yours in")
 
 
+@_answer_of("sacctmgr show associations", code="quota")
 def _judge_groups(_: Wanted, answer: Answer) -> Iterator[Finding]:
-    if answer.exit_code:
-        yield judge_failure("quota", "sacctmgr show associations", answer)
-        return
     yield from _tell_limits([row for row in _read_associations(answer) if not row["User"]], "of")
 
 
@@ -175,10 +183,8 @@ def _ask_htcondor(wanted: Wanted) -> Iterator[Question]:
     yield _ask("quota", _judge_groups_of_condor, wanted, "condor_userprio", "-quotas")
 
 
+@_answer_of("condor_status", code="queue")
 def _judge_pool(_: Wanted, answer: Answer) -> Iterator[Finding]:
-    if answer.exit_code:
-        yield judge_failure("queue", "condor_status", answer)
-        return
     count = len(answer.stdout.split())
     if not count:
         fact = "the pool has no slot now: jobs wait until some come"
@@ -187,11 +193,9 @@ def _judge_pool(_: Wanted, answer: Answer) -> Iterator[Finding]:
     yield Finding("queue", "ok", f"the pool has {count} slots")
 
 
+@_answer_of("condor_userprio -quotas", code="quota")
 def _judge_groups_of_condor(wanted: Wanted, answer: Answer) -> Iterator[Finding]:
     """Read the table of accounting groups: name, effective quota, configured quota, and so on."""
-    if answer.exit_code:
-        yield judge_failure("quota", "condor_userprio -quotas", answer)
-        return
     rules = [i for i, line in enumerate(answer.stdout.splitlines()) if line.startswith("-----")]
     lines = answer.stdout.splitlines()[rules[0] + 1 : rules[-1]] if len(rules) > 1 else []
     rows = [line.split() for line in lines]
@@ -227,10 +231,8 @@ def _ask_sge(wanted: Wanted) -> Iterator[Question]:
     yield _ask("quota", _judge_rules, wanted, "qconf", "-srqs")
 
 
+@_answer_of("qconf -sql", code="queue")
 def _judge_queue_list(wanted: Wanted, answer: Answer) -> Iterator[Finding]:
-    if answer.exit_code:
-        yield judge_failure("queue", "qconf -sql", answer)
-        return
     known, name = answer.stdout.split(), wanted.queue.partition("@")[0]
     if not name:
         yield Finding("queue", "ok", f"any of {', '.join(known)}")
@@ -288,10 +290,8 @@ def _ask_pbs(wanted: Wanted) -> Iterator[Question]:
     yield _ask("queue", _judge_queues_of_pbs, wanted, "qstat", "-Q", "-f")
 
 
+@_answer_of("qstat -Q -f", code="queue")
 def _judge_queues_of_pbs(wanted: Wanted, answer: Answer) -> Iterator[Finding]:
-    if answer.exit_code:
-        yield judge_failure("queue", "qstat -Q -f", answer)
-        return
     parts = re.split(r"^Queue: *", answer.stdout, flags=re.MULTILINE)[1:]
     known: dict[str, dict[str, str]] = {}
     for part in parts:
@@ -332,10 +332,8 @@ def _ask_oar(wanted: Wanted) -> Iterator[Question]:
     yield _ask("queue", _judge_queues_of_oar, wanted, "oarnotify", "-l")
 
 
+@_answer_of("oarnotify -l", code="queue")
 def _judge_queues_of_oar(wanted: Wanted, answer: Answer) -> Iterator[Finding]:
-    if answer.exit_code:
-        yield judge_failure("queue", "oarnotify -l", answer)
-        return
     found = re.findall(
         r"^(\S+)\s*\n(?:\s+.*\n)*?\s+state = (\w+)", f"{answer.stdout}\n", re.MULTILINE
     )
@@ -348,10 +346,8 @@ def _ask_lsf(wanted: Wanted) -> Iterator[Question]:
     yield _ask("queue", _judge_queues_of_lsf, wanted, "bqueues", "-w")
 
 
+@_answer_of("bqueues", code="queue")
 def _judge_queues_of_lsf(wanted: Wanted, answer: Answer) -> Iterator[Finding]:
-    if answer.exit_code:
-        yield judge_failure("queue", "bqueues", answer)
-        return
     rows = [line.split() for line in answer.stdout.splitlines()[1:]]
     known = {row[0]: row[2] for row in rows if len(row) > 2}
     if not wanted.queue:
