@@ -80,7 +80,7 @@ docs: $(VENV)/.stamp-docs ## Build the documentation into docs/_build/html, warn
 	@echo 'Look at docs/_build/html/index.html'
 
 .PHONY: bench
-bench: $(VENV)/.stamp-run ## Race Beampipe with what one would use instead, write the tables (40 minutes)
+bench: $(VENV)/.stamp-run ## Race Beampipe with what one would use instead, write the tables (an hour)
 	@$(BIN)/python -m compileall -q -j 2 $(VENV)/lib # imports are measured, not their compilation
 	$(BIN)/python -m benchmarks.race --page docs/explanation/benchmarks.md
 

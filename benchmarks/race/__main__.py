@@ -1,6 +1,6 @@
 """Beampipe beside what one would use instead: the same queries over the same files.
 
-    python -m benchmarks.race                             # everything, about half an hour
+    python -m benchmarks.race                             # everything, about an hour
     python -m benchmarks.race --quick                     # two small files each, one round
     python -m benchmarks.race --only "q5 narrow zlib" --contestants beampipe rdataframe
     python -m benchmarks.race --page docs/explanation/benchmarks.md
