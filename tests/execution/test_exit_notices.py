@@ -103,6 +103,19 @@ def test_every_worker_is_told_once_and_the_next_one_is_watched():
     watch(story)
 
 
+def test_a_worker_that_ends_before_anybody_looks_is_told_all_the_same():
+    async def story(nanny):
+        nanny.process.status, nanny.process.worker_address = Status.starting, "tcp://a:0"
+        await asyncio.sleep(0.3)
+        nanny.process.worker_address = "tcp://a:1"
+        nanny.process.process.exitcode = 3
+        await until(lambda: len(nanny.told) == 1)
+        ((_, (worker, seen, _)),) = nanny.told
+        assert (worker, seen["exit_code"]) == ("tcp://a:1", 3)
+
+    watch(story)
+
+
 def test_a_worker_that_never_came_up_is_not_told():
     async def story(nanny):
         nanny.process.status = Status.starting

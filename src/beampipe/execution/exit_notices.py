@@ -20,6 +20,7 @@ from beampipe.execution.pool import Crumb
 
 if TYPE_CHECKING:
     from distributed import Nanny
+    from distributed.nanny import WorkerProcess
     from distributed.process import AsyncProcess
 
 logger = logging.getLogger(__name__)
@@ -31,12 +32,27 @@ _NOBODY_KNOWS = 255
 
 @dataclass(slots=True)
 class _Watched:
-    """A worker's process as it was when the nanny last looked."""
+    """A worker's process as it was when the nanny last looked.
+
+    Attributes
+    ----------
+    owner : WorkerProcess
+        Dask's keeper of one process after the other; it has the address of the latest worker.
+    before : str or None
+        The address that it had when this process began: of an earlier worker.
+    """
 
     process: AsyncProcess
     pid: int
+    owner: WorkerProcess
+    before: str | None
     worker: str | None = None
     memory_bytes: int | None = None
+
+    def find_worker(self) -> str | None:
+        """The worker's address, also of one that ended before anybody looked; None if none came."""
+        latest = self.owner.worker_address
+        return self.worker or (latest if latest != self.before else None)
 
 
 class ExitNotices(NannyPlugin):
@@ -80,6 +96,7 @@ class ExitNotices(NannyPlugin):
 
     def _look_once(self, nanny: Nanny, watched: _Watched | None) -> _Watched | None:
         if watched is not None and watched.process.exitcode is not None:
+            watched.worker = watched.find_worker()
             if watched.worker is not None:
                 self._tell(nanny, watched)
             watched = None
@@ -89,7 +106,8 @@ class ExitNotices(NannyPlugin):
         if watched is None:
             if process.exitcode is not None:  # told already; the nanny has yet to hear of it
                 return None
-            watched = _Watched(process, process.pid)
+            owner = nanny.process
+            watched = _Watched(process, process.pid, owner, owner.worker_address)
         if watched.process is process and nanny.process.status == Status.running:
             watched.worker = nanny.process.worker_address
         with contextlib.suppress(psutil.Error, OSError):

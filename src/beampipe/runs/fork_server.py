@@ -17,9 +17,11 @@ from collections.abc import Iterator, Mapping
 from multiprocessing import forkserver, resource_tracker
 from pathlib import Path
 
-# Nothing that it imports starts a thread, so all of it can be forked. (But for pyarrow, whose
-# jemalloc has one of its own, and knows what to do about it in a child.)
-_PRELOAD = ["beampipe.runs.worker_imports"]
+# Nothing that these import starts a thread, so all of it can be forked. (But for pyarrow, whose
+# jemalloc has one of its own, and knows what to do about it in a child.) Dask comes first: when it
+# is imported, tblib has all errors that there are pickled with all that they came from, and what
+# uproot raises cannot be.
+_PRELOAD = ["distributed", "beampipe.runs.worker_imports"]
 
 _DASK = "__DASK"  # what it sets in passing
 _LEFT_BY_DASK = {"MALLOC_TRIM_THRESHOLD_": "65536"}
