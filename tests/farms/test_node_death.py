@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shlex
 import signal
 import time
+from dataclasses import replace
 
 import pytest
 from tests.farms.conftest import new_farm
-from tests.farms.daemons import Daemons
+from tests.farms.daemons import Daemons, wait_until
 from tests.farms.telling import Telling
 from tests.farms.test_dialects import on
 
@@ -35,8 +37,12 @@ def test_htcondor_removes_what_was_thrown_off_its_node():
     with new_farm("htcondor", nodes=1) as lone_farm:
         farm = on(lone_farm)
         job = farm.describe("sleep", "300")
+        began = job.log_folder / "began"
+        job = replace(job, command=("sh", "-c", f"touch {shlex.quote(str(began))}; exec sleep 300"))
         (job_id,) = farm.submit(job)
         farm.wait_for(job, (job_id,), JobState.RUNNING)
+        # What is called running may have yet to begin; thrown off before that, it may wait again.
+        wait_until(began.exists, "the job to begin")
         masters = {name: pid for pid, name in Daemons(lone_farm.folder).running().items()}
         os.kill(masters["n1"], signal.SIGQUIT)  # the node goes down, and its jobs with it
         assert farm.wait_for_end(job, job_id, 110).cause == "node"
