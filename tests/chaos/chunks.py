@@ -19,9 +19,9 @@ def choose(stage, what, *, once=False, **more):
     return event
 
 
-def check_one_hole(stage, event, *codes):
+def check_one_hole(stage, event, *codes, is_bounded=True):
     """All is there but the chunk of this event, which is named."""
-    checked = check(stage, holes=True)
+    checked = check(stage, holes=True, is_bounded=is_bounded)
     result = bp.load(stage.run_dir)
     uuid, entry = stage.content.where_is(event)
     assert checked.events_missing == CHUNK, f"{checked.events_missing} events are missing"
@@ -37,7 +37,10 @@ def chunk_raises(stage):
     """One chunk raises (a bug); `on_error="skip"`."""
     event = choose(stage, "raise")
     stage.drive(on_error="skip").must_end("incomplete")
-    return check_one_hole(stage, event, "processor-failed")
+    # It is called once more with all columns in their places, in case that was the reason.
+    checked = check_one_hole(stage, event, "processor-failed", is_bounded=False)
+    assert checked.redone.redone <= 1, checked.redone
+    return checked
 
 
 @scenario("chunk kills its worker", kinds=NANNIED)
