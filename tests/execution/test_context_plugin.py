@@ -2,13 +2,17 @@
 
 import sys
 
+import numpy as np
 import pytest
 from distributed import Client, LocalCluster
+from distributed.protocol import deserialize, serialize
 
 from beampipe.environments.version_gate import versions_here
 from beampipe.errors import VersionMismatchError, WorkersLostError
 from beampipe.execution.bundles import Bundle, RunContext
 from beampipe.execution.context_plugin import ContextPlugin, pack_bundle, run_with_plugin
+from beampipe.execution.manifest import Manifest
+from beampipe.execution.partials import Partial
 
 
 def test_every_worker_has_it_until_it_is_taken_away():
@@ -62,3 +66,20 @@ def test_a_worker_that_comes_later_with_other_versions_does_nothing():
         refused = client.submit(run_with_plugin, "run 1", pack_bundle(Bundle(1, "data", (), 1.0)))
         with pytest.raises(VersionMismatchError, match=r"numpy 1\.26\.4 here"):
             refused.result()
+
+
+def test_a_partial_is_sent_from_where_it_lies_also_by_way_of_the_scheduler():
+    values = np.arange(100_000.0)
+    partial = Partial(Manifest("data"), values, {"wall_s": 1.5})
+    header, frames = serialize(partial, context={"pickle-protocol": 4})  # as the scheduler asks
+    assert [memoryview(frame).nbytes for frame in frames[1:]] == [values.nbytes]
+    assert np.shares_memory(np.frombuffer(frames[1]), values)
+    found = deserialize(header, frames)
+    assert (found.manifest, found.metrics) == (partial.manifest, partial.metrics)
+    assert np.array_equal(found.value, values)
+    assert found.value.flags.writeable
+
+
+def test_a_partial_that_pickle_cannot_have_is_sent_all_the_same():
+    partial = Partial(Manifest("data"), {"of": lambda: 42})
+    assert deserialize(*serialize(partial)).value["of"]() == 42

@@ -6,12 +6,14 @@ address as the nodes see it. A story goes on in a folder of its own.
 
 from __future__ import annotations
 
+import contextlib
+import faulthandler
 import json
 import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from getpass import getuser
 from pathlib import Path
 from typing import Any
@@ -40,9 +42,15 @@ WAITS = {
 }[SYSTEM]
 
 
-def open_cluster(**more: Any) -> Any:
-    """A cluster on this farm."""
-    return bp.cluster(SYSTEM, **{**SIZE, "contact_address": CONTACT, **more})
+@contextlib.contextmanager
+def open_cluster(**more: Any) -> Iterator[Any]:
+    """A cluster on this farm; when something goes wrong, it tells its jobs."""
+    with bp.cluster(SYSTEM, **{**SIZE, "contact_address": CONTACT, **more}) as cluster:
+        try:
+            yield cluster
+        except BaseException:
+            sys.stderr.write("".join(f"{job!r}\n" for job in cluster.jobs()))
+            raise
 
 
 def wait_for(condition: Callable[[], object], what: str, patience_s: float = PATIENCE_S) -> None:
@@ -96,6 +104,8 @@ def reach(point: str, **facts: Any) -> None:
 
 
 def tell(*stories: Callable[[], object]) -> None:
-    """Tell the one that is asked for."""
+    """Tell the one that is asked for; one that takes too long tells what it is doing."""
+    if after_s := os.environ.get("STORIES_TRACE_AFTER_S"):
+        faulthandler.dump_traceback_later(float(after_s))
     told = {each.__name__: each for each in stories}[sys.argv[1]]()
     sys.stdout.write(f"{json.dumps(told)}\n")

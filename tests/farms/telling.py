@@ -18,6 +18,8 @@ from tests.farms.daemons import wait_until
 from tests.farms.farm import Farm
 
 HERE = Path(__file__).parent
+_LEAVE_S = 60
+"""What a story that took too long has to close its clusters."""
 
 
 class Telling:
@@ -53,9 +55,11 @@ class Telling:
         program = [sys.executable, str(HERE / f"{script}.py"), name, farm.system, farm.nodes.host]
         with self._out.open("wb") as out, self._err.open("wb") as err:
             self._process = subprocess.Popen(
-                farm.as_user("timeout", f"{patience_s:.0f}", *program),
+                farm.as_user("timeout", "-k", f"{_LEAVE_S}", f"{patience_s:.0f}", *program),
                 stdin=subprocess.DEVNULL, stdout=out, stderr=err, cwd=self.folder,
-                env=farm.user_environment() | dict(environment),
+                env=farm.user_environment()
+                | {"STORIES_TRACE_AFTER_S": f"{patience_s - 1:.0f}"}
+                | dict(environment),
             )  # fmt: skip
 
     def __enter__(self) -> Self:
@@ -87,7 +91,7 @@ class Telling:
 
     def end(self) -> Any:
         """What it tells at its end."""
-        code = self._process.wait(self.patience_s + 20)
+        code = self._process.wait(self.patience_s + 2 * _LEAVE_S)
         assert code == 0, f"it ended with {code}\n{self._told()}"
         return json.loads(self._out.read_text().splitlines()[-1])
 

@@ -79,7 +79,7 @@ def holders_lost() -> dict[str, Any]:
             wait_for(lambda: count_traces() >= CHUNKS / 3, "a part of the run")
             cluster.scale(1)
 
-        scaling = threading.Thread(target=scale)
+        scaling = threading.Thread(target=scale, daemon=True)  # a run may fail before
         scaling.start()
         found = run_beside(cluster, here, pause_s=0.6)
         scaling.join()

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import threading
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +40,25 @@ def measure_minutes() -> int:
         return math.ceil(STARTS * (time.monotonic() - began) / 60)
 
 
+@contextlib.contextmanager
+def counting_most(cluster: Any) -> Iterator[list[int]]:
+    """How many workers there were at most, meanwhile."""
+    over = threading.Event()
+    most = [0]
+
+    def watch() -> None:
+        while not over.wait(0.5):
+            most[0] = max(most[0], len(connected(cluster)))
+
+    watching = threading.Thread(target=watch)
+    watching.start()
+    try:
+        yield most
+    finally:
+        over.set()
+        watching.join()
+
+
 def run_over_generations(lives: float) -> dict[str, Any]:
     """A run that takes so many times as long as its jobs may."""
     minutes = measure_minutes()
@@ -50,24 +71,13 @@ def run_over_generations(lives: float) -> dict[str, Any]:
 
     def run(traces: str, pause_s: float, **where: Any) -> Any:
         params = {"traces": str(folders[traces]), "pause_s": pause_s}
-        return bp.run(SLOW, "data", params=params, progress=False, fresh=True, **where)
+        return bp.run(SLOW, "data", params=params, fresh=True, **where)
 
-    here = run("here", 0, workers=0).output
+    here = run("here", 0, workers=0, progress=False).output
     with open_cluster(n_workers=WORKERS, **job) as cluster:
         cluster.wait_for_workers(WORKERS, timeout=PATIENCE_S)
-        over = threading.Event()
-        most: list[int] = [0]
-
-        def watch() -> None:
-            while not over.wait(0.5):
-                most[0] = max(most[0], len(connected(cluster)))
-
-        watching = threading.Thread(target=watch)
-        watching.start()
-        with cluster.get_client() as client:
-            there = run("traces", pause_s, client=client)
-        over.set()
-        watching.join()
+        with counting_most(cluster) as most, cluster.get_client() as client:
+            there = run("traces", pause_s, client=client, progress=True)
         wait_for(lambda: len(connected(cluster)) == WORKERS, "the workers that are asked for")
         jobs = cluster.jobs()
         begun = sorted(job.submitted_at for job in jobs if job.was_connected)

@@ -8,11 +8,13 @@ import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from dask.sizeof import sizeof
 from distributed import get_worker
 from distributed.diagnostics.plugin import WorkerPlugin
+from distributed.protocol import dask_deserialize, dask_serialize
+from distributed.protocol.serialize import pickle_dumps, pickle_loads
 
 from beampipe.environments.code_archive import lay_out_code, take_away_code
 from beampipe.environments.version_gate import Mismatch, compare, sort_out, versions_here
@@ -30,6 +32,18 @@ from beampipe.reading.index.shelf import Place
 
 if TYPE_CHECKING:
     from distributed import Worker
+
+
+def _pickle_partial(partial: Partial) -> Any:
+    """Pickle a partial as for a worker, also where it goes by way of the scheduler.
+
+    What has no serializer of its own Dask pickles in protocol 4 then, into a copy more.
+    """
+    return pickle_dumps(partial)
+
+
+dask_serialize.register(Partial, _pickle_partial)
+dask_deserialize.register(Partial, pickle_loads)
 
 
 class ContextPlugin(WorkerPlugin):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import secrets
-import shlex
 import time
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
@@ -23,7 +22,6 @@ from beampipe.errors import (
     BeampipeError,
     ProcessorFailedError,
     RunHeldError,
-    RunInterruptedError,
     RunStorageError,
     TrustError,
 )
@@ -32,6 +30,7 @@ from beampipe.execution.assembly import assemble_driver, make_budget
 from beampipe.execution.bundles import RunContext
 from beampipe.execution.driver import Driver, DriverOptions
 from beampipe.execution.history import ACCEPTED, read_history
+from beampipe.execution.interrupts import interrupted
 from beampipe.execution.ledger import Ledger
 from beampipe.execution.pool import Pool
 from beampipe.execution.processors import Processor
@@ -284,15 +283,6 @@ def _drive(
             if status in {"complete", "incomplete"}:
                 error.add_facts(run_dir=job.directory.path)
                 raise
-
-
-def interrupted(path: Path) -> RunInterruptedError:
-    """The error of a run that the user ended."""
-    return RunInterruptedError(
-        "The run was interrupted; what was done is kept.",
-        fix=f"`beampipe resume {shlex.quote(str(path))}` goes on with it",
-        run_dir=path,
-    )
 
 
 def _finish(job: Job, ledger: Ledger, options: DriverOptions) -> str:

@@ -1,12 +1,16 @@
-"""Ctrl-C that lets a commit finish."""
+"""Ctrl-C that lets a commit finish, and tells how to go on."""
 
 from __future__ import annotations
 
 import contextlib
+import shlex
 import signal
 import threading
 from collections.abc import Iterator
+from pathlib import Path
 from types import FrameType
+
+from beampipe.errors import RunInterruptedError
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
@@ -28,6 +32,40 @@ def terminable() -> Iterator[None]:
     finally:
         if is_ours:
             signal.signal(signal.SIGTERM, signal.SIG_DFL)
+
+
+@contextlib.contextmanager
+def resumable(run_file: Path) -> Iterator[None]:
+    """Tell whoever interrupts the block what to go on with, once there is a run.
+
+    Parameters
+    ----------
+    run_file : Path
+        The run's ``run.json``, which may come to be within the block.
+
+    Raises
+    ------
+    RunInterruptedError
+        ``run-interrupted``: Ctrl-C or SIGTERM.
+    """
+    try:
+        with terminable():
+            yield
+    except RunInterruptedError:
+        raise
+    except KeyboardInterrupt as error:
+        if not run_file.exists():
+            raise
+        raise interrupted(run_file.parent) from error
+
+
+def interrupted(path: Path) -> RunInterruptedError:
+    """The error of a run that the user ended."""
+    return RunInterruptedError(
+        "The run was interrupted; what was done is kept.",
+        fix=f"`beampipe resume {shlex.quote(str(path))}` goes on with it",
+        run_dir=path,
+    )
 
 
 @contextlib.contextmanager

@@ -135,6 +135,7 @@ def _undone_on_error(directory: RunDirectory) -> Iterator[None]:
     """Make the folders; take away what is there if the rest cannot be written.
 
     Otherwise a full disk would leave something behind that stands in the way of the next try.
+    With `run.json` it is a run, whoever is interrupted then: others may have seen it.
     """
     path = directory.path
     made = []
@@ -154,12 +155,13 @@ def _undone_on_error(directory: RunDirectory) -> Iterator[None]:
             made.append(folder)
         yield
     except BaseException:
-        with contextlib.suppress(OSError):
-            if directory.claims in made:
-                for file in (directory.run_file, directory.plan_file, directory.processor_file):
-                    file.unlink(missing_ok=True)
-            for folder in reversed(made):
-                folder.rmdir()
+        if not directory.run_file.exists():
+            with contextlib.suppress(OSError):
+                if directory.claims in made:
+                    directory.plan_file.unlink(missing_ok=True)
+                    directory.processor_file.unlink(missing_ok=True)
+                for folder in reversed(made):
+                    folder.rmdir()
         raise
 
 

@@ -201,7 +201,8 @@ class _Embedded:
                 security=Security.temporary(),
                 silence_logs=logging.CRITICAL,
             )
-        client = Client(cluster, set_as_default=False)
+        # By way of the scheduler a value would go through this process twice.
+        client = Client(cluster, set_as_default=False, direct_to_workers=True)
         pages = [cluster, surroundings.routes]
         timer = threading.Timer(_DASHBOARD_AFTER_S, _connect_dashboard, pages)
         timer.daemon = True

@@ -13,6 +13,7 @@ from beampipe.errors import RunChangedError
 from beampipe.execution.accounting import tally_manifests
 from beampipe.execution.assembly import missing_chunks
 from beampipe.execution.engine import Job, load_job
+from beampipe.execution.interrupts import resumable
 from beampipe.execution.lease import check_lease
 from beampipe.execution.ledger import read_segments
 from beampipe.execution.record_reader import read_summary
@@ -98,7 +99,7 @@ def resume(  # noqa: PLR0913 (as `run` has them)
         settings=settings,
         differences=find_differences(client, settings),
     )
-    with prepared_workers(client, options.workers):
+    with resumable(job.directory.run_file), prepared_workers(client, options.workers):
         return drive(job, client=client, options=options, begun=begun, stages_s={})
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -16,20 +16,20 @@ from beampipe.datasets.model import Plan
 from beampipe.datasets.planning import Limits, make_plan
 from beampipe.environments.inputs import InputFile, check_large_inputs, pack_inputs
 from beampipe.environments.version_gate import versions_here
-from beampipe.errors import RunInterruptedError, join_fixes
+from beampipe.errors import join_fixes
 from beampipe.execution.driver import DriverOptions
 from beampipe.execution.engine import (
     Job,
     check_files,
     execute,
-    interrupted,
     lay_out,
     make_context,
 )
 from beampipe.execution.history import REMARK, add_to_history
-from beampipe.execution.interrupts import terminable
+from beampipe.execution.interrupts import resumable
 from beampipe.execution.processors import load_processor
 from beampipe.execution.provenance import collect_provenance
+from beampipe.execution.run_directory import RunDirectory
 from beampipe.execution.runs_index import new_run_directory
 from beampipe.reading.column_cache import ColumnRoom
 from beampipe.results.result import RunResult
@@ -232,10 +232,11 @@ def run_with_options(
         options = replace(options, differences=differences, packages=packages)
         job, prospect = lay_out_run(prospect, fileset, options)
         stages_s = {"plan": time.monotonic() - begun}
-        if take_over(job, prospect, fresh=options.fresh):
-            client = INLINE  # nothing to do is no reason to start workers
-        stages_s["reuse"] = time.monotonic() - begun - stages_s["plan"]
-        return drive(job, client=client, options=options, begun=begun, stages_s=stages_s)
+        with resumable(job.directory.run_file):
+            if take_over(job, prospect, fresh=options.fresh):
+                client = INLINE  # nothing to do is no reason to start workers
+            stages_s["reuse"] = time.monotonic() - begun - stages_s["plan"]
+            return drive(job, client=client, options=options, begun=begun, stages_s=stages_s)
 
 
 def look_ahead_of_run(processor: Any, options: RunOptions, places: Sequence[Path]) -> Prospect:
@@ -264,7 +265,7 @@ def lay_out_run(prospect: Prospect, fileset: Any, options: RunOptions) -> tuple[
     name = options.name or loaded.name
     # Absolute, since user code may go to another folder while the run is under way.
     path = (options.run_dir or new_run_directory(name)).absolute()
-    try:
+    with resumable(RunDirectory(path).run_file), _no_empty_directory(options, path):
         job = lay_out(
             path,
             plan,
@@ -277,12 +278,19 @@ def lay_out_run(prospect: Prospect, fileset: Any, options: RunOptions) -> tuple[
             },
             options=described,
         )
+    return job, prospect
+
+
+@contextlib.contextmanager
+def _no_empty_directory(options: RunOptions, path: Path) -> Iterator[None]:
+    """Take a directory that was made for the run away again, if nothing could be put there."""
+    try:
+        yield
     except BaseException:
         if options.run_dir is None:
-            with contextlib.suppress(OSError):  # a full disk leaves no empty directories behind
+            with contextlib.suppress(OSError):  # not empty
                 path.rmdir()
         raise
-    return job, prospect
 
 
 def plan_run(fileset: Any, options: RunOptions) -> Plan:
@@ -343,30 +351,7 @@ def drive(
     begun: float,
     stages_s: dict[str, float],
 ) -> RunResult:
-    """Find workers, then do what is missing of a run.
-
-    Raises
-    ------
-    RunInterruptedError
-        ``run-interrupted``: Ctrl-C or SIGTERM, at any moment.
-    """
-    try:
-        with terminable():
-            return _drive(job, client=client, options=options, begun=begun, stages_s=stages_s)
-    except RunInterruptedError:
-        raise
-    except KeyboardInterrupt as error:  # while workers were started or ended
-        raise interrupted(job.directory.path) from error
-
-
-def _drive(
-    job: Job,
-    *,
-    client: Client | Literal["inline"] | None,
-    options: RunOptions,
-    begun: float,
-    stages_s: dict[str, float],
-) -> RunResult:
+    """Find workers, then do what is missing of a run."""
     with ExitStack() as stack:
         asking = find_asking(job.plan)
         remarks = [*options.differences, *_credential_remarks(asking, options)]
