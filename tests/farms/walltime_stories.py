@@ -18,8 +18,10 @@ from beampipe.clusters.fleet import Phase
 
 SLOW = f"{Path(__file__).with_name('slow_processor.py')}:process"
 WORKERS, EVENTS = 2, 100
-# So often should a worker's start fit into the time of its job, in whole minutes as Slurm counts.
+# So often should a worker's start fit into the time of its job, in whole minutes as Slurm counts;
+# but where it took minutes once, the run is not to last for ever.
 STARTS = 6
+MOST_MINUTES = 4
 
 
 def generations() -> dict[str, Any]:
@@ -37,7 +39,8 @@ def measure_minutes() -> int:
     began = time.monotonic()
     with open_cluster(n_workers=1) as cluster:
         cluster.wait_for_workers(1, timeout=2 * PATIENCE_S)
-        return math.ceil(STARTS * (time.monotonic() - began) / 60)
+        minutes = math.ceil(STARTS * (time.monotonic() - began) / 60)
+        return min(minutes, MOST_MINUTES)
 
 
 @contextlib.contextmanager
