@@ -197,3 +197,41 @@ def test_the_names_of_a_dataset_are_learned_by_themselves(
     found, metrics = call(reader, third, lambda e: (e.metadata["of"], float(ak.sum(e.MET_pt))))
     assert found[0] == "mine"
     assert (metrics["chunks_again"], metrics["chunks_full_form"]) == (1, 0)
+
+
+def test_of_branches_with_one_name_the_tree_gives_one(reader, tmp_path, entry_of, chunks_of):
+    path = tmp_path / "t.root"
+    with uproot.recreate(path, compression=None) as file:
+        file.mktree("t", {"one_a": np.int32, "one_b": np.float64, "other": np.int32})
+        columns = {"one_a": [1, 2, 3], "one_b": [0.5] * 3, "other": [7, 8, 9]}
+        file["t"].extend({name: np.array(column) for name, column in columns.items()})
+    path.write_bytes(path.read_bytes().replace(b"one_b", b"one_a"))
+    with uproot.open(path)["t"] as tree:
+        assert tree.keys() == ["one_a", "one_a", "other"]
+        given = tree["one_a"].array()
+    for _ in range(2):
+        found, _ = call(reader, chunks_of(entry_of(path))[0], lambda e: ak.to_list(e.one_a))
+        assert found == given.to_list()
+    with reader.read(chunks_of(entry_of(path))[0], {}) as data:
+        assert data.events.fields == ["one_a", "other"]
+
+
+def test_a_branch_that_uproot_stumbles_over_is_left_out(
+    reader, tmp_path, entry_of, chunks_of, monkeypatch
+):
+    path = tmp_path / "t.root"
+    with uproot.recreate(path) as file:
+        file.mktree("t", {"good": np.int32, "bad": np.int32})
+        file["t"].extend({"good": np.arange(3), "bad": np.arange(3)})
+    entry = entry_of(path)
+    kind = type(uproot.open(path)["t"]["bad"])
+    usual = kind.interpretation
+
+    def stumble(branch):
+        if branch.name == "bad":
+            raise ValueError("invalid C++ type name syntax at char 44")
+        return usual.__get__(branch)
+
+    monkeypatch.setattr(kind, "interpretation", property(stumble))
+    with reader.read(chunks_of(entry)[0], {}) as data:
+        assert data.events.fields == ["good"]

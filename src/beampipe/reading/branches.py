@@ -16,7 +16,7 @@ from beampipe.reading.layouts import is_rntuple, layout_key
 from beampipe.reading.loading import ColumnLoader
 from beampipe.reading.narrowing import Narrowing, paths_by_field
 from beampipe.reading.recent import RecentlyUsed
-from beampipe.reading.trees import OpenTree
+from beampipe.reading.trees import OpenTree, names_branch
 
 _RECORD = "BeampipeBranches"
 _KEPT_LAYOUTS = 8
@@ -126,22 +126,29 @@ def _make_layout(tree: Any) -> _Layout:
 def _record_form(tree: Any) -> Any:
     if is_rntuple(tree):
         return tree.arrays(virtual=True, array_cache=None).layout.form
-    return tree.arrays(virtual=True, filter_branch=_is_readable).layout.form
+    return tree.arrays(virtual=True, filter_branch=partial(_is_column, tree)).layout.form
+
+
+def _is_column(tree: Any, branch: Any) -> bool:
+    """Whether a branch can be asked for by its name, and be read as an array."""
+    return names_branch(tree, branch.name, branch) and _is_readable(branch)
 
 
 def _is_readable(branch: Any) -> bool:
+    from uproot.deserialization import DeserializationError
     from uproot.interpretation.grouped import AsGrouped
     from uproot.interpretation.identify import UnknownInterpretation
-    from uproot.interpretation.objects import CannotBeAwkward
 
-    interpretation = branch.interpretation
-    if isinstance(interpretation, UnknownInterpretation):
-        return False
-    if isinstance(interpretation, AsGrouped):
-        return all(_is_readable(child) for child in branch.branches)
     try:
+        interpretation = branch.interpretation
+        if isinstance(interpretation, UnknownInterpretation):
+            return False
+        if isinstance(interpretation, AsGrouped):
+            return all(_is_readable(child) for child in branch.branches)
         interpretation.awkward_form(None)
-    except CannotBeAwkward:
+    except (OSError, MemoryError, DeserializationError):  # of the file or of this machine
+        raise
+    except Exception:  # noqa: BLE001  # a type that uproot does not know, or stumbles over
         return False
     return True
 

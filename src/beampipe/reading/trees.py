@@ -364,3 +364,11 @@ def _changed(url: str, why: str) -> FileChangedError:
         fix="plan and run again; results of the old file's chunks stay with the old plan",
         url=show_url(url),
     )
+
+
+def names_branch(tree: Any, name: str, branch: Any) -> bool:
+    """Tell whether a tree gives this very branch for a name; several may have the same."""
+    try:
+        return tree[name] is branch
+    except KeyError:
+        return False

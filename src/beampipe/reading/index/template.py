@@ -9,14 +9,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-import uproot
 from uproot.interpretation.jagged import AsJagged
 from uproot.interpretation.numerical import AsDouble32, AsDtype, AsFloat16
 from uproot.interpretation.strings import AsStrings
 
 from beampipe.reading.index.fields import Field, FieldBook
 from beampipe.reading.layouts import is_rntuple, layout_key
-from beampipe.reading.trees import OpenTree
+from beampipe.reading.trees import OpenTree, names_branch
 
 _SCALARS = (AsDtype, AsDouble32, AsFloat16)
 
@@ -102,7 +101,7 @@ class LayoutTemplate:
             if can_interpret(interpretation):
                 column = Column(path, position, interpretation, counts.get(places[position]))
             for name in (path, f"/{path}", branch.name):
-                if _names(tree, name, branch):
+                if names_branch(tree, name, branch):
                     self._columns[name] = column
 
 
@@ -132,10 +131,3 @@ def _interpretation_of(branch: Any) -> Any:
 
 def _counts_lists(interpretation: Any) -> bool:
     return type(interpretation) is AsDtype and interpretation.to_dtype.kind in "iu"
-
-
-def _names(tree: Any, name: str, branch: Any) -> bool:
-    try:
-        return tree[name] is branch
-    except uproot.KeyInFileError:
-        return False
