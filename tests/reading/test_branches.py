@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from pathlib import Path
+
 import awkward as ak
 import numpy as np
 import pytest
@@ -235,3 +237,16 @@ def test_a_branch_that_uproot_stumbles_over_is_left_out(
     monkeypatch.setattr(kind, "interpretation", property(stumble))
     with reader.read(chunks_of(entry)[0], {}) as data:
         assert data.events.fields == ["good"]
+
+
+def test_arrays_in_a_structure_are_what_uproot_gives(reader, entry_of, chunks_of):
+    entry = entry_of(Path(__file__).parent / "index" / "made_by_root" / "structures.root")
+    with uproot.open({entry.urls[0]: entry.treename}) as tree:
+        whole = tree.arrays()
+    chunk = chunks_of(entry, steps=((20, 60),))[0]
+    for _ in range(3):
+        with reader.read(chunk, {}) as data:
+            assert data.events.fields == whole.fields == ["plain", "hit"]
+            hit = data.call(lambda events: ak.materialize(events.hit))
+        assert hit.type == whole.hit[20:60].type
+        assert ak.array_equal(hit, whole.hit[20:60])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -126,7 +127,29 @@ def _make_layout(tree: Any) -> _Layout:
 def _record_form(tree: Any) -> Any:
     if is_rntuple(tree):
         return tree.arrays(virtual=True, array_cache=None).layout.form
-    return tree.arrays(virtual=True, filter_branch=partial(_is_column, tree)).layout.form
+    form = tree.arrays(virtual=True, filter_branch=partial(_is_column, tree)).layout.form
+    others = [branch for branch in tree.itervalues() if _is_structure(tree, branch)]
+    if not others:
+        return form
+    forms = dict(zip(form.fields, form.contents, strict=True))
+    forms |= {one.name: one.array(entry_stop=0).layout.form for one in others}
+    names = [name for name in tree.keys(full_paths=False) if name in forms]
+    return ak.forms.RecordForm([forms[name] for name in names], names)
+
+
+def _is_structure(tree: Any, branch: Any) -> bool:
+    """Whether a branch holds arrays in a structure: uproot reads it, but has no form for it."""
+    from uproot.interpretation.numerical import AsDtype
+
+    with contextlib.suppress(Exception):  # what uproot stumbles over is none
+        interpretation = branch.interpretation
+        return (
+            type(interpretation) is AsDtype
+            and interpretation.to_dtype.names is not None
+            and names_branch(tree, branch.name, branch)
+            and not _is_readable(branch)
+        )
+    return False
 
 
 def _is_column(tree: Any, branch: Any) -> bool:
