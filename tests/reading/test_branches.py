@@ -8,6 +8,7 @@ import pytest
 import uproot
 
 from beampipe.errors import ChunkUnreadableError
+from beampipe.reading.loading import ColumnLoader
 from beampipe.reading.reader import Reader
 
 
@@ -250,3 +251,15 @@ def test_arrays_in_a_structure_are_what_uproot_gives(reader, entry_of, chunks_of
             hit = data.call(lambda events: ak.materialize(events.hit))
         assert hit.type == whole.hit[20:60].type
         assert ak.array_equal(hit, whole.hit[20:60])
+
+
+def test_a_branch_that_ends_before_its_tree_is_told_of(
+    reader, write_events, entry_of, chunks_of, monkeypatch
+):
+    chunk = chunks_of(entry_of(write_events()))[0]
+    monkeypatch.setattr(ColumnLoader, "_read", lambda *_: ak.Array(np.arange(293)))
+    with (
+        reader.read(chunk, {}) as data,
+        pytest.raises(ChunkUnreadableError, match=r"(?s)'MET_pt'.*293 of 300 entries"),
+    ):
+        ak.sum(data.events.MET_pt)

@@ -113,6 +113,8 @@ class ColumnLoader:
             array = self._ready.pop(name, None)
             if array is None:
                 array = self._read(opened, name)
+            if len(array) != self.stop - self.start:  # a branch may end before its tree
+                raise ValueError(f"it has {len(array)} of {self.stop - self.start} entries")
             column = array if finish is None else finish(array)
         if opened.was_rewritten():
             opened.is_suspect = True
