@@ -6,7 +6,7 @@ import awkward as ak
 import pytest
 
 from beampipe.errors import ChunkUnreadableError, FileChangedError, ReadingError
-from beampipe.reading.loading import ColumnLoader, empty_column
+from beampipe.reading.loading import ColumnLoader, empty_column, without_internals
 from beampipe.reading.trees import TreePool
 
 
@@ -105,3 +105,14 @@ def test_presence_is_told(opened):
     assert loader.has("MET_pt")
     assert not loader.has("MET_ptt")
     assert loader.touched == ()
+
+
+def test_what_a_class_keeps_for_itself_is_no_part_of_a_columns_form():
+    # As uproot's form of lists of TRef, whose arrays have `ref` alone.
+    number = ak.forms.NumpyForm("uint32")
+    inner = ak.forms.RecordForm(
+        [number, number, number], ["ref", "@other1", "@other2"], parameters={"__record__": "TRef"}
+    )
+    found = without_internals(ak.forms.ListOffsetForm("i64", inner))
+    assert str(found.type) == "var * TRef[ref: uint32]"
+    assert without_internals(number) is number

@@ -14,7 +14,7 @@ from beampipe.collector import paused_collector
 from beampipe.reading.built import BuiltEvents
 from beampipe.reading.faults import MappedReadErrors
 from beampipe.reading.layouts import is_rntuple, layout_key
-from beampipe.reading.loading import ColumnLoader
+from beampipe.reading.loading import ColumnLoader, column_form, without_internals
 from beampipe.reading.narrowing import Narrowing, paths_by_field
 from beampipe.reading.recent import RecentlyUsed
 from beampipe.reading.trees import OpenTree, names_branch
@@ -129,11 +129,9 @@ def _record_form(tree: Any) -> Any:
         return tree.arrays(virtual=True, array_cache=None).layout.form
     form = tree.arrays(virtual=True, filter_branch=partial(_is_column, tree)).layout.form
     others = [branch for branch in tree.itervalues() if _is_structure(tree, branch)]
-    if not others:
-        return form
-    forms = dict(zip(form.fields, form.contents, strict=True))
-    forms |= {one.name: one.array(entry_stop=0).layout.form for one in others}
-    names = [name for name in tree.keys(full_paths=False) if name in forms]
+    forms = dict(zip(form.fields, map(without_internals, form.contents), strict=True))
+    forms |= {branch.name: column_form(branch) for branch in others}
+    names = [name for name in dict.fromkeys(tree.keys(full_paths=False)) if name in forms]
     return ak.forms.RecordForm([forms[name] for name in names], names)
 
 

@@ -280,8 +280,35 @@ def empty_column(branch: Any) -> Any:
     """
     import awkward as ak  # loaded already where there are branches
 
+    return ak.Array(column_form(branch).length_zero_array())
+
+
+def column_form(branch: Any) -> Any:
+    """Give the form of the array that reading a column gives, without reading.
+
+    Parameters
+    ----------
+    branch : uproot TBranch or RField
+
+    Returns
+    -------
+    awkward.forms.Form
+    """
     if is_rntuple(branch):
-        form = branch.to_akform()[0].contents[0]
-    else:
+        return branch.to_akform()[0].contents[0]
+    try:
         form = branch.interpretation.awkward_form(None)
-    return ak.Array(form.length_zero_array())
+    except AssertionError:  # of arrays in a structure uproot makes arrays, but no form
+        form = branch.array(entry_stop=0).layout.form
+    return without_internals(form)
+
+
+def without_internals(form: Any) -> Any:
+    """Leave out of a form what a class keeps for itself (``@...``), as uproot does of arrays."""
+    if form.is_record and not form.is_tuple:
+        names = [name for name in form.fields if not name.startswith("@")]
+        contents = [without_internals(form.content(name)) for name in names]
+        return form.copy(contents=contents, fields=names)
+    if form.is_list or form.is_option or form.is_indexed:
+        return form.copy(content=without_internals(form.content))
+    return form
