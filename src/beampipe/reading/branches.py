@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -14,10 +13,10 @@ from beampipe.collector import paused_collector
 from beampipe.reading.built import BuiltEvents
 from beampipe.reading.faults import MappedReadErrors
 from beampipe.reading.layouts import is_rntuple, layout_key
-from beampipe.reading.loading import ColumnLoader, column_form, without_internals
+from beampipe.reading.loading import ColumnLoader, column_form
 from beampipe.reading.narrowing import Narrowing, paths_by_field
 from beampipe.reading.recent import RecentlyUsed
-from beampipe.reading.trees import OpenTree, names_branch
+from beampipe.reading.trees import OpenTree, branches_by_name
 
 _RECORD = "BeampipeBranches"
 _KEPT_LAYOUTS = 8
@@ -127,51 +126,24 @@ def _make_layout(tree: Any) -> _Layout:
 def _record_form(tree: Any) -> Any:
     if is_rntuple(tree):
         return tree.arrays(virtual=True, array_cache=None).layout.form
-    form = tree.arrays(virtual=True, filter_branch=partial(_is_column, tree)).layout.form
-    others = [branch for branch in tree.itervalues() if _is_structure(tree, branch)]
-    forms = dict(zip(form.fields, map(without_internals, form.contents), strict=True))
-    forms |= {branch.name: column_form(branch) for branch in others}
-    names = [name for name in dict.fromkeys(tree.keys(full_paths=False)) if name in forms]
-    return ak.forms.RecordForm([forms[name] for name in names], names)
+    by_name = branches_by_name(tree)
+    columns = [branch for branch in tree.itervalues() if by_name[branch.name] is branch]
+    found = {branch.name: _form_of(branch) for branch in columns}
+    forms = {name: form for name, form in found.items() if form is not None}
+    return ak.forms.RecordForm(list(forms.values()), list(forms))
 
 
-def _is_structure(tree: Any, branch: Any) -> bool:
-    """Whether a branch holds arrays in a structure: uproot reads it, but has no form for it."""
-    from uproot.interpretation.numerical import AsDtype
-
-    with contextlib.suppress(Exception):  # what uproot stumbles over is none
-        interpretation = branch.interpretation
-        return (
-            type(interpretation) is AsDtype
-            and interpretation.to_dtype.names is not None
-            and names_branch(tree, branch.name, branch)
-            and not _is_readable(branch)
-        )
-    return False
-
-
-def _is_column(tree: Any, branch: Any) -> bool:
-    """Whether a branch can be asked for by its name, and be read as an array."""
-    return names_branch(tree, branch.name, branch) and _is_readable(branch)
-
-
-def _is_readable(branch: Any) -> bool:
+def _form_of(branch: Any) -> Any | None:
+    """Give the form of a branch; None for one that is no array, or a group of others."""
     from uproot.deserialization import DeserializationError
     from uproot.interpretation.grouped import AsGrouped
-    from uproot.interpretation.identify import UnknownInterpretation
 
     try:
-        interpretation = branch.interpretation
-        if isinstance(interpretation, UnknownInterpretation):
-            return False
-        if isinstance(interpretation, AsGrouped):
-            return all(_is_readable(child) for child in branch.branches)
-        interpretation.awkward_form(None)
+        return None if isinstance(branch.interpretation, AsGrouped) else column_form(branch)
     except (OSError, MemoryError, DeserializationError):  # of the file or of this machine
         raise
     except Exception:  # noqa: BLE001  # a type that uproot does not know, or stumbles over
-        return False
-    return True
+        return None
 
 
 def _load_buffer(loader: ColumnLoader, name: str, index: int, dtype: Any, *, used: set[str]) -> Any:

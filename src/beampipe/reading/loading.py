@@ -236,7 +236,7 @@ class ColumnLoader:
                 self._counts["columns_indexed"] += 1
                 return array
         self._counts["columns_uproot"] += 1
-        branch = opened.tree[name]
+        branch = opened.find(name)
         if self.start == self.stop:
             return empty_column(branch)
         return branch.array(entry_start=self.start, entry_stop=self.stop)
@@ -297,18 +297,18 @@ def column_form(branch: Any) -> Any:
     if is_rntuple(branch):
         return branch.to_akform()[0].contents[0]
     try:
-        form = branch.interpretation.awkward_form(None)
+        form = branch.interpretation.awkward_form(branch.file)
     except AssertionError:  # of arrays in a structure uproot makes arrays, but no form
         form = branch.array(entry_stop=0).layout.form
-    return without_internals(form)
+    return _without_internals(form)
 
 
-def without_internals(form: Any) -> Any:
+def _without_internals(form: Any) -> Any:
     """Leave out of a form what a class keeps for itself (``@...``), as uproot does of arrays."""
     if form.is_record and not form.is_tuple:
         names = [name for name in form.fields if not name.startswith("@")]
-        contents = [without_internals(form.content(name)) for name in names]
+        contents = [_without_internals(form.content(name)) for name in names]
         return form.copy(contents=contents, fields=names)
     if form.is_list or form.is_option or form.is_indexed:
-        return form.copy(content=without_internals(form.content))
+        return form.copy(content=_without_internals(form.content))
     return form

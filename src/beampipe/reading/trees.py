@@ -112,6 +112,16 @@ class OpenTree:
             self.cache["tree"] = tree
         return self.cache["tree"]
 
+    def find(self, name: str) -> Any:
+        """Give a branch or field as ``tree[name]`` does, whatever the tree's size."""
+        tree = self.tree
+        if not hasattr(tree, "branches"):  # an RNTuple
+            return tree[name]
+        if "by_name" not in self.cache:
+            self.cache["by_name"] = branches_by_name(tree)
+        by_name = self.cache["by_name"]
+        return by_name[name] if name in by_name else tree[name]
+
     @property
     def source(self) -> Any:
         """Uproot's source of the file's bytes."""
@@ -366,9 +376,19 @@ def _changed(url: str, why: str) -> FileChangedError:
     )
 
 
-def names_branch(tree: Any, name: str, branch: Any) -> bool:
-    """Tell whether a tree gives this very branch for a name; several may have the same."""
-    try:
-        return tree[name] is branch
-    except KeyError:
-        return False
+def branches_by_name(tree: Any) -> dict[str, Any]:
+    """Give what ``tree[name]`` gives, for the name of every branch: several may have the same.
+
+    Asked for one name uproot goes through all branches of split objects, each time.
+    """
+    found: dict[str, Any] = {}
+
+    def look_in(parent: Any) -> None:
+        branches = list(parent.branches)
+        for branch in branches:
+            found.setdefault(branch.name, branch)
+        for branch in branches:
+            look_in(branch)
+
+    look_in(tree)
+    return found

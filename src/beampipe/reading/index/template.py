@@ -15,7 +15,7 @@ from uproot.interpretation.strings import AsStrings
 
 from beampipe.reading.index.fields import Field, FieldBook
 from beampipe.reading.layouts import is_rntuple, layout_key
-from beampipe.reading.trees import OpenTree, names_branch
+from beampipe.reading.trees import OpenTree, branches_by_name
 
 _SCALARS = (AsDtype, AsDouble32, AsFloat16)
 
@@ -87,6 +87,7 @@ class LayoutTemplate:
 
     def _describe(self, tree: Any) -> None:
         branches = list(tree.iteritems(recursive=True, full_paths=True))
+        by_name = branches_by_name(tree)
         positions = {id(branch): position for position, (_, branch) in enumerate(branches)}
         counted_by = [branch.count_branch for _, branch in branches]
         places = [positions.get(id(counter), -1) for counter in counted_by]
@@ -100,9 +101,11 @@ class LayoutTemplate:
             interpretation, column = _interpretation_of(branch), None
             if can_interpret(interpretation):
                 column = Column(path, position, interpretation, counts.get(places[position]))
-            for name in (path, f"/{path}", branch.name):
-                if names_branch(tree, name, branch):
+            for name in (path, f"/{path}"):
+                if _names(tree, name, branch):
                     self._columns[name] = column
+            if by_name[branch.name] is branch:
+                self._columns[branch.name] = column
 
 
 def can_interpret(interpretation: Any) -> bool:
@@ -131,3 +134,10 @@ def _interpretation_of(branch: Any) -> Any:
 
 def _counts_lists(interpretation: Any) -> bool:
     return type(interpretation) is AsDtype and interpretation.to_dtype.kind in "iu"
+
+
+def _names(tree: Any, path: str, branch: Any) -> bool:
+    try:
+        return tree[path] is branch
+    except KeyError:
+        return False
