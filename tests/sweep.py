@@ -23,10 +23,11 @@ import uproot
 
 from beampipe.datasets.counting import count_file
 from beampipe.datasets.model import Chunk, FilePlan, FileSpec
+from beampipe.datasets.trees import list_trees
 from beampipe.errors import BeampipeError
 from beampipe.reading.reader import Reader
+from beampipe.reading.trees import is_rntuple
 
-TREES = {"TTree", "TNtuple", "TNtupleD", "ROOT::RNTuple"}
 MOST_BYTES = 8_000_000_000  # broken objects make uproot ask for any amount
 MOST_S = 600
 
@@ -37,9 +38,9 @@ def compare_file(path: str) -> list[str]:
     resource.setrlimit(resource.RLIMIT_AS, (MOST_BYTES, MOST_BYTES))
     signal.alarm(MOST_S)
     with uproot.open(path) as file:
-        kinds = file.classnames(recursive=True, cycle=False)
+        names = list_trees(file)
     found = []
-    for name in (name for name, kind in kinds.items() if kind in TREES):
+    for name in names:
         try:
             found += [f"{name}: {text}" for text in compare_tree(path, name)]
         except BeampipeError as error:
@@ -70,7 +71,7 @@ def compare_tree(path: str, name: str) -> Iterator[str]:
 
 
 def _giver(tree: Any) -> Callable[[str, int, int], ak.Array]:
-    if not hasattr(tree, "branches"):
+    if is_rntuple(tree):
         whole = tree.arrays()
         return lambda field, start, stop: whole[field][start:stop]
     return lambda field, start, stop: tree[field].array(entry_start=start, entry_stop=stop)

@@ -69,7 +69,7 @@ class Telling:
         if self._process.poll() is None:
             self._process.terminate()
         try:
-            self._process.wait(60)
+            self._process.wait(_LEAVE_S)
         except subprocess.TimeoutExpired:
             os.killpg(self._process.pid, signal.SIGKILL)  # `timeout` leads its group
             self._process.wait(10)

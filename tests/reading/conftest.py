@@ -99,6 +99,20 @@ def _columns(start: int, stop: int, scale: float) -> dict[str, ak.Array]:
 
 
 @pytest.fixture
+def twins(tmp_path: Path) -> Path:
+    """A file with a tree ``t``, of whose branches two are called ``one_a``."""
+    path = tmp_path / "twins.root"
+    with uproot.recreate(path, compression=None) as file:
+        file.mktree("t", {"one_a": np.int32, "one_b": np.float64, "other": np.int32})
+        columns = {"one_a": [1, 2, 3], "one_b": [0.5] * 3, "other": [7, 8, 9]}
+        file["t"].extend({name: np.array(column) for name, column in columns.items()})
+    path.write_bytes(path.read_bytes().replace(b"one_b", b"one_a"))
+    with uproot.open(path)["t"] as tree:
+        assert tree.keys() == ["one_a", "one_a", "other"]
+    return path
+
+
+@pytest.fixture
 def break_basket() -> Callable[..., None]:
     """Put zeros where the bytes of a branch's basket lie, and keep the file's times."""
 

@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 import uproot
 
-from beampipe.reading.layouts import is_rntuple, layout_key
-from beampipe.reading.trees import TreePool
+from beampipe.reading.layouts import layout_key
+from beampipe.reading.trees import TreePool, is_rntuple
 
 
 @pytest.fixture

@@ -44,6 +44,8 @@ def _pickle_partial(partial: Partial) -> Any:
 
 dask_serialize.register(Partial, _pickle_partial)
 dask_deserialize.register(Partial, pickle_loads)
+# So that merges go to where most of their inputs lies, and spilling knows what it spills.
+sizeof.register(Partial, lambda partial: approximate_bytes(partial.value))
 
 
 class ContextPlugin(WorkerPlugin):
@@ -72,8 +74,6 @@ class ContextPlugin(WorkerPlugin):
     def setup(self, worker: Worker) -> None:
         """Get ready on a worker."""
         self._lock = threading.Lock()
-        # So that merges go to where most of their inputs lies, and spilling knows what it spills.
-        sizeof.register(Partial, lambda partial: approximate_bytes(partial.value))
         self.departure = watch_departure(worker, str(id(self)))
         self._restorers = (slow_profiler(worker), switch_often())
         self.unset = list_unset(worker)

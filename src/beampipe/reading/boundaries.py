@@ -5,8 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from beampipe.reading.faults import MappedReadErrors
-from beampipe.reading.layouts import is_rntuple
-from beampipe.reading.trees import OpenTree
+from beampipe.reading.trees import OpenTree, is_rntuple
 
 
 def cluster_boundaries(opened: OpenTree) -> tuple[int, ...]:

@@ -12,11 +12,11 @@ import awkward as ak
 from beampipe.collector import paused_collector
 from beampipe.reading.built import BuiltEvents
 from beampipe.reading.faults import MappedReadErrors
-from beampipe.reading.layouts import is_rntuple, layout_key
+from beampipe.reading.layouts import layout_key
 from beampipe.reading.loading import ColumnLoader, column_form
 from beampipe.reading.narrowing import Narrowing, paths_by_field
 from beampipe.reading.recent import RecentlyUsed
-from beampipe.reading.trees import OpenTree, branches_by_name
+from beampipe.reading.trees import OpenTree, is_rntuple
 
 _RECORD = "BeampipeBranches"
 _KEPT_LAYOUTS = 8
@@ -108,11 +108,11 @@ class BranchesBuilder:
     def _make(self, opened: OpenTree, loader: ColumnLoader) -> _Layout:
         entries = (loader.start, loader.stop)
         with opened.lock, MappedReadErrors(opened, entries=entries), paused_collector():
-            return _make_layout(opened.tree)
+            return _make_layout(opened)
 
 
-def _make_layout(tree: Any) -> _Layout:
-    form = ak.forms.form.form_with_unique_keys(_record_form(tree), ("branches",))
+def _make_layout(opened: OpenTree) -> _Layout:
+    form = ak.forms.form.form_with_unique_keys(_record_form(opened), ("branches",))
     buffers = {
         name: tuple(
             (key, index, dtype)
@@ -123,11 +123,11 @@ def _make_layout(tree: Any) -> _Layout:
     return _Layout(form, buffers)
 
 
-def _record_form(tree: Any) -> Any:
+def _record_form(opened: OpenTree) -> Any:
+    tree = opened.tree
     if is_rntuple(tree):
         return tree.arrays(virtual=True, array_cache=None).layout.form
-    by_name = branches_by_name(tree)
-    columns = [branch for branch in tree.itervalues() if by_name[branch.name] is branch]
+    columns = [branch for branch in tree.itervalues() if opened.by_name[branch.name] is branch]
     found = {branch.name: _form_of(branch) for branch in columns}
     forms = {name: form for name, form in found.items() if form is not None}
     return ak.forms.RecordForm(list(forms.values()), list(forms))

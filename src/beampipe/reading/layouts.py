@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from typing import Any
 
-from beampipe.reading.trees import OpenTree
+from beampipe.reading.trees import OpenTree, is_rntuple
 
 _ONE_FILE = "file "
 
@@ -35,13 +35,6 @@ def layout_key(opened: OpenTree) -> str:
 def is_by_content(key: str) -> bool:
     """Whether a key stands for what the columns are, and not for one file that may be replaced."""
     return not key.startswith(_ONE_FILE)
-
-
-def is_rntuple(tree: Any) -> bool:
-    """Tell an RNTuple from a TTree."""
-    from uproot.behaviors.RNTuple import HasFields  # heavy, and loaded already where trees are
-
-    return isinstance(tree, HasFields)
 
 
 def _key(opened: OpenTree) -> str:

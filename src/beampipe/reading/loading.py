@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING, Any
 from beampipe.datasets.urls import show_url
 from beampipe.errors import ChunkClosedError, ChunkUnreadableError, FileChangedError
 from beampipe.reading.faults import MappedReadErrors
-from beampipe.reading.layouts import is_rntuple
-from beampipe.reading.trees import OpenTree
+from beampipe.reading.trees import OpenTree, is_rntuple
 
 if TYPE_CHECKING:
     from beampipe.reading.column_cache import CachedColumns

@@ -112,15 +112,21 @@ class OpenTree:
             self.cache["tree"] = tree
         return self.cache["tree"]
 
+    @property
+    def by_name(self) -> Mapping[str, Any]:
+        """What ``tree[name]`` gives, for the name of every branch; of an RNTuple nothing.
+
+        Several branches may have one name. Asked for one, uproot goes through all branches of
+        split objects, each time.
+        """
+        if "by_name" not in self.cache:
+            self.cache["by_name"] = {} if is_rntuple(self.tree) else _branches_by_name(self.tree)
+        found: Mapping[str, Any] = self.cache["by_name"]
+        return found
+
     def find(self, name: str) -> Any:
         """Give a branch or field as ``tree[name]`` does, whatever the tree's size."""
-        tree = self.tree
-        if not hasattr(tree, "branches"):  # an RNTuple
-            return tree[name]
-        if "by_name" not in self.cache:
-            self.cache["by_name"] = branches_by_name(tree)
-        by_name = self.cache["by_name"]
-        return by_name[name] if name in by_name else tree[name]
+        return self.by_name[name] if name in self.by_name else self.tree[name]
 
     @property
     def source(self) -> Any:
@@ -376,11 +382,14 @@ def _changed(url: str, why: str) -> FileChangedError:
     )
 
 
-def branches_by_name(tree: Any) -> dict[str, Any]:
-    """Give what ``tree[name]`` gives, for the name of every branch: several may have the same.
+def is_rntuple(tree: Any) -> bool:
+    """Tell an RNTuple from a TTree."""
+    from uproot.behaviors.RNTuple import HasFields  # heavy, and loaded already where trees are
 
-    Asked for one name uproot goes through all branches of split objects, each time.
-    """
+    return isinstance(tree, HasFields)
+
+
+def _branches_by_name(tree: Any) -> dict[str, Any]:
     found: dict[str, Any] = {}
 
     def look_in(parent: Any) -> None:

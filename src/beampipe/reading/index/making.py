@@ -10,8 +10,8 @@ from beampipe.reading.boundaries import cluster_boundaries
 from beampipe.reading.faults import MappedReadErrors
 from beampipe.reading.index.model import UNREADABLE, Baskets, BasketTable, FileIndex
 from beampipe.reading.index.pages import gather_pages
-from beampipe.reading.layouts import is_rntuple, layout_key
-from beampipe.reading.trees import OpenTree
+from beampipe.reading.layouts import layout_key
+from beampipe.reading.trees import OpenTree, is_rntuple
 
 
 def make_index(opened: OpenTree, *, treename: str | None = None) -> FileIndex:

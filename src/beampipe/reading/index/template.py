@@ -14,8 +14,8 @@ from uproot.interpretation.numerical import AsDouble32, AsDtype, AsFloat16
 from uproot.interpretation.strings import AsStrings
 
 from beampipe.reading.index.fields import Field, FieldBook
-from beampipe.reading.layouts import is_rntuple, layout_key
-from beampipe.reading.trees import OpenTree, branches_by_name
+from beampipe.reading.layouts import layout_key
+from beampipe.reading.trees import OpenTree, is_rntuple
 
 _SCALARS = (AsDtype, AsDouble32, AsFloat16)
 
@@ -60,7 +60,7 @@ class LayoutTemplate:
         if is_rntuple(opened.tree):
             self._fields = FieldBook(opened.tree.ntuple)
         else:
-            self._describe(opened.tree)
+            self._describe(opened)
 
     def find(self, name: str) -> Column | Field | None:
         """Give a column by name.
@@ -85,9 +85,9 @@ class LayoutTemplate:
         """Names of the branches that uproot has to read."""
         return tuple(name for name, column in self._columns.items() if column is None)
 
-    def _describe(self, tree: Any) -> None:
+    def _describe(self, opened: OpenTree) -> None:
+        tree = opened.tree
         branches = list(tree.iteritems(recursive=True, full_paths=True))
-        by_name = branches_by_name(tree)
         positions = {id(branch): position for position, (_, branch) in enumerate(branches)}
         counted_by = [branch.count_branch for _, branch in branches]
         places = [positions.get(id(counter), -1) for counter in counted_by]
@@ -104,7 +104,7 @@ class LayoutTemplate:
             for name in (path, f"/{path}"):
                 if _names(tree, name, branch):
                     self._columns[name] = column
-            if by_name[branch.name] is branch:
+            if opened.by_name[branch.name] is branch:
                 self._columns[branch.name] = column
 
 
