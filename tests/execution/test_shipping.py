@@ -11,6 +11,7 @@ import pytest
 
 import beampipe
 from beampipe.errors import ProcessorPickleError
+from beampipe.execution import shipping
 from beampipe.execution.processors import load_processor
 from beampipe.execution.shipping import pickle_processor
 
@@ -54,6 +55,29 @@ def call_elsewhere(payload, tmp_path):
 def with_lock(events):
     with LOCK:
         return {}
+
+
+def test_runs_that_begin_at_the_same_time(tmp_path, monkeypatch):
+    script = tmp_path / "mine.py"
+    script.write_text("def process(events):\n    return {'n': len(events)}\n")
+    processor = load_processor(f"{script}:process")
+    is_first_done = threading.Event()
+    payloads = []
+    second = threading.Thread(target=lambda: payloads.append(pickle_processor(processor, None)))
+
+    def dump(pickler, what):
+        if threading.current_thread() is second:
+            is_first_done.wait(5)
+        else:
+            second.start()
+            second.join(0.3)  # it is to be at its own by now, or to wait for this one
+        cloudpickle.Pickler.dump(pickler, what)
+
+    monkeypatch.setattr(shipping._Pickler, "dump", dump, raising=False)
+    payloads.append(pickle_processor(processor, None))
+    is_first_done.set()
+    second.join(60)
+    assert call_elsewhere(payloads[-1], tmp_path) == "{'n': 3} None"
 
 
 def test_a_file_and_its_neighbours_travel_by_value(tmp_path):

@@ -158,6 +158,26 @@ def test_a_chunk_that_kills_its_worker_is_named_and_the_rest_is_there(samples, e
     assert result.output["n"] == expected["n"] - CHUNK
 
 
+def test_workers_that_a_local_cluster_gives_up_are_replaced(samples, expected, tmp_path):
+    with (
+        dask.config.set(
+            {
+                "distributed.scheduler.allowed-failures": 0,
+                # As where a worker needs longer than that to start, or dies once more meanwhile.
+                "distributed.deploy.lost-worker-timeout": "1ms",
+            }
+        ),
+        LocalCluster(
+            n_workers=1, threads_per_worker=1, dashboard_address=":0", silence_logs=50
+        ) as cluster,
+        Client(cluster) as client,
+    ):
+        result = run_on(client, samples, tmp_path, suicidal, on_error="skip")
+        assert not cluster.periodic_callbacks
+    assert result.status == "incomplete"
+    assert result.output["n"] == expected["n"] - CHUNK
+
+
 def test_the_embedded_cluster_is_gone_afterwards(samples, expected, tmp_path):
     import psutil
 

@@ -64,7 +64,9 @@ class LocalProvider:
         from distributed import LocalCluster
         from distributed.security import Security
 
-        return LocalCluster(
+        from beampipe.clusters.local_cluster import keep_workers
+
+        cluster = LocalCluster(
             name=name,
             n_workers=0,
             threads_per_worker=site.threads_per_worker,
@@ -74,6 +76,8 @@ class LocalProvider:
             security=Security.temporary() if site.tls else None,
             asynchronous=asynchronous,
         )
+        keep_workers(cluster)
+        return cluster
 
 
 @dataclass(frozen=True, slots=True)

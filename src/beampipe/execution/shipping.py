@@ -6,6 +6,7 @@ import contextlib
 import functools
 import io
 import sys
+import threading
 import types
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
@@ -16,6 +17,9 @@ from beampipe.environments.own_code import is_own_module
 from beampipe.errors import ProcessorPickleError
 from beampipe.execution.kernels import digest_kernel, is_kernel, reduce_kernel
 from beampipe.execution.processors import Processor
+
+# What is pickled by value is told to all of the process; runs may begin in several threads.
+_REGISTRY = threading.Lock()
 
 
 def pickle_processor(processor: Processor, schema: Any) -> bytes:
@@ -104,12 +108,13 @@ def _is_picklable(value: Any) -> bool:
 @contextlib.contextmanager
 def _pickled_by_value(modules: list[types.ModuleType]) -> Iterator[None]:
     registered = []
-    for module in modules:
-        if module.__name__ not in cloudpickle.list_registry_pickle_by_value():
-            cloudpickle.register_pickle_by_value(module)
-            registered.append(module)
-    try:
-        yield
-    finally:
-        for module in registered:
-            cloudpickle.unregister_pickle_by_value(module)
+    with _REGISTRY:
+        for module in modules:
+            if module.__name__ not in cloudpickle.list_registry_pickle_by_value():
+                cloudpickle.register_pickle_by_value(module)
+                registered.append(module)
+        try:
+            yield
+        finally:
+            for module in registered:
+                cloudpickle.unregister_pickle_by_value(module)

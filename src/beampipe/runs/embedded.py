@@ -33,7 +33,6 @@ from beampipe.worker_environment import ENVIRONMENT
 
 if TYPE_CHECKING:
     from distributed import Client, LocalCluster
-    from tornado.ioloop import PeriodicCallback
 
 # Who is to blame for a worker's death is found out here. Dask would count what only waited there,
 # merges too, among the guilty, and fail it.
@@ -43,7 +42,6 @@ _PORT = 8787  # Dask's own for the dashboard
 _GIVE_UP_S = 10.0
 _BUSY_S = 0.5
 _DASHBOARD_AFTER_S = 2.0
-_REPLACE_EVERY_S = 1.0
 _ROUTES = "distributed.scheduler.http.routes"
 
 
@@ -177,7 +175,6 @@ class _Embedded:
     cluster: LocalCluster
     client: Client
     timer: threading.Timer
-    guard: PeriodicCallback
 
     @classmethod
     def start(
@@ -185,7 +182,6 @@ class _Embedded:
     ) -> _Embedded:
         from distributed import Client, LocalCluster
         from distributed.security import Security
-        from tornado.ioloop import PeriodicCallback
 
         with warnings.catch_warnings():
             # Somebody may take the port just now; Dask then has another, and its link is shown.
@@ -207,15 +203,10 @@ class _Embedded:
         timer = threading.Timer(_DASHBOARD_AFTER_S, _connect_dashboard, pages)
         timer.daemon = True
         timer.start()
-        guard = PeriodicCallback(partial(_replace_lost, cluster), _REPLACE_EVERY_S * 1000)
-        loop: Any = client.loop
-        loop.add_callback(guard.start)
-        return cls(cluster, client, timer, guard)
+        return cls(cluster, client, timer)
 
     def close(self, *, at_once: bool) -> None:
         """End everything; at once means not to wait for what workers are still at."""
-        loop: Any = self.client.loop
-        loop.add_callback(self.guard.stop)
         self.timer.cancel()
         self.timer.join(_GIVE_UP_S)  # else the pages could come to a cluster that is closed
         self.client.close()
@@ -227,23 +218,6 @@ class _Embedded:
         workers: Any = list(self.cluster.workers.values())
         ends = (worker.close(timeout=_BUSY_S) for worker in workers)
         await asyncio.gather(*ends, return_exceptions=True)
-
-
-async def _replace_lost(cluster: LocalCluster) -> None:
-    """Start anew the workers that Dask gave up.
-
-    A nanny whose worker dies before it has reported back (of its first chunk, say) takes it for one
-    that cannot be started, and ends, and nobody else brings a worker in its place.
-    """
-    from distributed.core import Status
-
-    if cluster.status is not Status.running:
-        return
-    for name, nanny in list(cluster.workers.items()):
-        if nanny.status in {Status.failed, Status.closed}:
-            del cluster.workers[name]
-    with contextlib.suppress(OSError, RuntimeError):  # it is tried again
-        await cluster._correct_state()  # noqa: SLF001 (what `scale` calls to start the missing)
 
 
 def _connect_dashboard(cluster: LocalCluster, routes: list[str]) -> None:

@@ -65,8 +65,20 @@ def open_pool(
         from beampipe.execution.dask_pool import DaskPool
 
         used = client or stack.enter_context(embedded_client(workers, memory_limit))
+        stack.enter_context(_kept_workers(used))
         pool = stack.enter_context(contextlib.closing(DaskPool(used, context, desk)))
         yield pool, find_dashboard(used)
+
+
+def _kept_workers(client: Client) -> AbstractContextManager[object]:
+    """Of a `LocalCluster` in this process Dask gives workers up, and nobody brings new ones."""
+    from distributed import LocalCluster
+
+    if not isinstance(client.cluster, LocalCluster):
+        return nullcontext()
+    from beampipe.clusters.local_cluster import kept_workers
+
+    return kept_workers(client.cluster)
 
 
 def find_unset(client: Client | Literal["inline"] | None) -> tuple[str, ...]:
