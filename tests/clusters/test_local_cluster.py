@@ -9,7 +9,7 @@ import dask
 import pytest
 from distributed import Client, LocalCluster
 
-from beampipe.clusters.local_cluster import kept_workers, keep_workers
+from beampipe.clusters.local_cluster import keep_workers, kept_workers
 from beampipe.clusters.opening import cluster
 
 
@@ -49,6 +49,18 @@ def test_a_worker_that_is_given_up_comes_back_for_so_long(given):
         for _ in range(2):
             wait_for_another(client, kill_worker(client))
     assert local.periodic_callbacks == before
+
+
+def test_one_whose_nanny_has_ended_comes_back(given):
+    """So it is where workers die of their first chunk, before they have reported back."""
+    local, client = given
+    before = set(client.nthreads())
+    with kept_workers(local):
+        local.sync(next(iter(local.workers.values())).close)
+        end = time.monotonic() + 60
+        while not set(client.nthreads()) - before:
+            assert time.monotonic() < end
+            time.sleep(0.1)
 
 
 def test_what_is_no_longer_asked_for_stays_away(given):

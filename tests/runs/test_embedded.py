@@ -66,17 +66,6 @@ def process_names(others):
     return {" ".join(child.cmdline()).split("from ")[-1].split(" import")[0] for child in mine}
 
 
-def test_a_worker_that_its_nanny_gives_up_is_replaced(scene):
-    """So it is where workers die of their first chunk, before they have reported back."""
-    before = set(scene.client.nthreads())
-    cluster = scene.client.cluster
-    cluster.sync(next(iter(cluster.workers.values())).close)
-    end = time.monotonic() + 20
-    while len(now := set(scene.client.nthreads())) < 2 or now == before:
-        assert time.monotonic() < end
-        time.sleep(0.1)
-
-
 def test_a_worker_is_a_process_with_one_thread(scene):
     assert list(scene.client.nthreads().values()) == [1, 1]
     pids = set(scene.client.run(os.getpid).values())
