@@ -8,6 +8,7 @@ from dataclasses import replace
 import pytest
 from distributed import Client, Event, LocalCluster
 
+from beampipe.clusters.local_cluster import kept_workers
 from beampipe.datasets.fileset import read_fileset
 from beampipe.datasets.planning import make_plan
 from beampipe.datasets.samples import make_data
@@ -142,6 +143,7 @@ def test_what_is_released_is_not_reported(client, plan, pool_for):
 def test_a_cluster_that_is_restarted_loses_results_and_takes_new_bundles(plan, pool_for):
     with (
         LocalCluster(n_workers=1, threads_per_worker=1, dashboard_address=":0") as cluster,
+        kept_workers(cluster),
         Client(cluster) as client,
     ):
         pool = pool_for(client, count_events)

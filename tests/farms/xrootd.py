@@ -114,7 +114,11 @@ class XRootD:
 
     def __enter__(self) -> Self:
         try:
-            self.start()
+            try:
+                self.start()
+            except ChildProcessError:  # most likely somebody has taken the port meanwhile
+                self.port = free_port()
+                self.start()
             self.folder.chmod(0o755)  # it has closed it
         except BaseException:
             self.__exit__()
@@ -129,7 +133,7 @@ class XRootD:
         """Start all of it, or all of it anew."""
         if len(self.names) == 1:
             self._start("xrootd", "data1", self.port)
-            wait_until(lambda: self._answers(self.port), "the XRootD server")
+            wait_until(self._is_there, "the XRootD server")
             return
         cms_port = free_port()
         log = self.folder / "log" / "redirector" / "cmsd.log"
@@ -222,6 +226,13 @@ class XRootD:
         """Data servers that the redirector knows, once it works."""
         text = log.read_text() if log.exists() else ""
         return text.count(" logged in.") - 1 if "manager service enabled" in text else 0
+
+    def _is_there(self) -> bool:
+        if not self.daemons.running():
+            logs = self.folder.glob("log/**/xrootd.log")
+            said = "".join(log.read_text()[-2000:] for log in logs)
+            raise ChildProcessError(f"the XRootD server ended: {said}")
+        return self._answers(self.port)
 
     @staticmethod
     def _answers(port: int) -> bool:

@@ -147,6 +147,7 @@ def test_the_driver_need_not_import_coffea(samples, tmp_path):
 import sys
 import beampipe as bp
 from beampipe.runs import embedded
+embedded._DASHBOARD_AFTER_S = 600.0  # which a busy machine may reach
 def process(events):
     return {{"n": len(events)}}
 assert bp.run(process, {str(samples)!r}, workers=1, progress=False, run_dir="r").output["n"] == 2000
