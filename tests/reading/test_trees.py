@@ -9,6 +9,7 @@ from pathlib import Path
 
 import psutil
 import pytest
+import uproot
 
 from beampipe.errors import (
     DatasetError,
@@ -19,7 +20,7 @@ from beampipe.errors import (
     TreeNotFoundError,
 )
 from beampipe.reading import trees
-from beampipe.reading.trees import TreePool
+from beampipe.reading.trees import TreePool, know_inner_fields
 
 
 @pytest.fixture
@@ -284,3 +285,20 @@ def test_a_file_url_is_a_local_file(pool, write_events, entry_of):
     path: Path = write_events("plain.root")
     entry = dataclasses.replace(entry_of(path), urls=(path.as_uri(),))
     assert pool.get(entry).is_local
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "Run2012BC_DoubleMuParked_Muons_1000evts_rntuple_v1-0-0-0.root",
+        "nano_dy_rntuple.root",
+    ],
+)
+def test_fields_of_an_rntuple_know_what_uproot_would_find(real_data, name):
+    with uproot.open(real_data / name) as file, uproot.open(real_data / name) as other:
+        told, asked = file["Events"], other["Events"]
+        know_inner_fields(told)
+        assert [[one.field_id for one in field._fields] for field in told.all_fields] == [
+            [one.field_id for one in field.fields] for field in asked.all_fields
+        ]
+        assert told.keys() == asked.keys()

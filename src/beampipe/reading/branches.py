@@ -16,7 +16,7 @@ from beampipe.reading.layouts import layout_key
 from beampipe.reading.loading import ColumnLoader, column_form
 from beampipe.reading.narrowing import Narrowing, paths_by_field
 from beampipe.reading.recent import RecentlyUsed
-from beampipe.reading.trees import OpenTree, is_rntuple
+from beampipe.reading.trees import OpenTree, is_rntuple, know_inner_fields
 
 _RECORD = "BeampipeBranches"
 _KEPT_LAYOUTS = 8
@@ -126,6 +126,7 @@ def _make_layout(opened: OpenTree) -> _Layout:
 def _record_form(opened: OpenTree) -> Any:
     tree = opened.tree
     if is_rntuple(tree):
+        know_inner_fields(tree)
         return tree.arrays(virtual=True, array_cache=None).layout.form
     columns = [branch for branch in tree.itervalues() if opened.by_name[branch.name] is branch]
     found = {branch.name: _form_of(branch) for branch in columns}

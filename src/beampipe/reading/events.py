@@ -29,7 +29,7 @@ from beampipe.reading.layouts import is_by_content, layout_key
 from beampipe.reading.loading import ColumnLoader
 from beampipe.reading.narrowing import Narrowing
 from beampipe.reading.recent import RecentlyUsed
-from beampipe.reading.trees import OpenTree
+from beampipe.reading.trees import OpenTree, is_rntuple, know_inner_fields
 
 _log = logging.getLogger(__name__)
 _KEPT_LAYOUTS = 8
@@ -289,6 +289,8 @@ class NanoEventsBuilder:
             paused_collector(),
             MappedReadErrors(opened, entries=whole),
         ):
+            if is_rntuple(tree):
+                know_inner_fields(tree)
             form: dict[str, Any] = UprootSourceMapping._extract_base_form(tree)  # noqa: SLF001
             form["typenames"] = tree.typenames()
             if issubclass(self._schema, EDM4HEPSchema):

@@ -6,7 +6,7 @@ import os
 import threading
 import time
 import uuid
-from collections import OrderedDict
+from collections import OrderedDict, defaultdict
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
@@ -387,6 +387,22 @@ def is_rntuple(tree: Any) -> bool:
     from uproot.behaviors.RNTuple import HasFields  # heavy, and loaded already where trees are
 
     return isinstance(tree, HasFields)
+
+
+def know_inner_fields(ntuple: Any) -> None:
+    """Let each field of an RNTuple know those in it.
+
+    Else uproot goes through all fields of the RNTuple, for each of them.
+    """
+    fields, inside = ntuple.all_fields, defaultdict(list)
+    for number, record in enumerate(ntuple.field_records):
+        if record.parent_field_id != number:
+            inside[record.parent_field_id].append(fields[number])
+    for number in reversed(range(len(fields))):  # the innermost first
+        # As uproot has it: in place of one without a name stand those in it.
+        fields[number]._fields = [
+            each for one in inside[number] for each in (one.fields if one.is_anonymous else [one])
+        ]
 
 
 def _branches_by_name(tree: Any) -> dict[str, Any]:

@@ -12,6 +12,8 @@ from typing import Any
 import numpy as np
 import uproot
 
+from beampipe.reading.trees import know_inner_fields
+
 _PACKED = ("switch", "real32trunc", "real32quant")
 
 
@@ -77,7 +79,7 @@ class Field:
 class FieldBook:
     """Describes the fields of an RNTuple when they are asked for, without holding its file.
 
-    Describing all of 2,000 fields takes uproot half a minute, and few are ever read.
+    Few of 2,000 are ever read.
 
     Parameters
     ----------
@@ -87,6 +89,7 @@ class FieldBook:
     def __init__(self, ntuple: Any) -> None:
         self._ntuple = without_file(ntuple)
         self._paths: set[str] | None = None
+        self._rewritten: frozenset[int] = frozenset()  # fields that are written in several ways
         self._fields: dict[str, Field | None] = {}
 
     def find(self, name: str) -> Field | None:
@@ -105,7 +108,11 @@ class FieldBook:
         path = name.replace("/", ".")
         if path not in self._fields:
             if self._paths is None:
+                know_inner_fields(self._ntuple)
                 self._paths = {field.path for field in self._ntuple.all_fields}
+                self._rewritten = frozenset(
+                    record.field_id for record in self._ntuple.column_records if record.repr_idx
+                )
             # Of any other name uproot would say in ten seconds that there is no such field.
             is_known = path in self._paths
             self._fields[path] = self._describe(path) if is_known else None
@@ -113,7 +120,7 @@ class FieldBook:
 
     def _describe(self, path: str) -> Field | None:
         try:
-            return _describe(self._ntuple, self._ntuple[path], path)
+            return _describe(self._ntuple, self._ntuple[path], path, self._rewritten)
         except Exception:  # noqa: BLE001  # uproot refuses types by whatever comes to its hand
             return None
 
@@ -140,12 +147,12 @@ def without_file(ntuple: Any) -> Any:
     return bare
 
 
-def _describe(ntuple: Any, field: Any, path: str) -> Field | None:
+def _describe(ntuple: Any, field: Any, path: str, rewritten: frozenset[int]) -> Field | None:
     if field.path != path:
         return None
     form, below = field.to_akform()
     steps = (*below[:-1], field.name)
-    columns = [_column(ntuple, key) for key in _keys_of(form)]
+    columns = [_column(ntuple, key, rewritten) for key in _keys_of(form)]
     readable = [column for column in columns if column is not None]
     if len(readable) < len(columns) or not _leads(form, steps):
         return None
@@ -165,7 +172,7 @@ def _keys_of(form: Any) -> list[str]:
     return list(dict.fromkeys(keys[1:] if is_bare and form.form_key is not None else keys))
 
 
-def _column(ntuple: Any, key: str) -> PageColumn | None:
+def _column(ntuple: Any, key: str, rewritten: frozenset[int]) -> PageColumn | None:
     word, _, rest = key.partition("-")
     digits, _, kind = rest.partition("-")
     if word != "column" or not digits.isdecimal() or kind not in ("", "cardinality"):
@@ -174,9 +181,9 @@ def _column(ntuple: Any, key: str) -> PageColumn | None:
     if number >= len(records):
         return None
     record, how = records[number], ntuple.get_field_metadata(number)
-    others = [one for one in records if one.field_id == record.field_id and one.repr_idx != 0]
     is_plain = how.dtype_str not in _PACKED and how.dtype == how.dtype_toread == how.dtype_result
-    if others or record.first_element_index != 0 or not is_plain:
+    is_whole = record.field_id not in rewritten and record.first_element_index == 0
+    if not (is_whole and is_plain):
         return None
     return PageColumn(
         key=key,
