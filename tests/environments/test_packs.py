@@ -29,6 +29,7 @@ echo "$LD_LIBRARY_PATH|$PYTHONPATH|$PYTHONNOUSERSITE|$BEAMPIPE_PACKED|$(umask)|$
 def here(tmp_path, monkeypatch):
     """An environment of a few files, and a cache of its own."""
     monkeypatch.setenv("BEAMPIPE_CACHE_DIR", str(tmp_path / "cache µ"))
+    monkeypatch.delenv("PYTHONPATH", raising=False)
     files = tmp_path / "files"
     files.mkdir()
     (files / "python").write_text(PYTHON)

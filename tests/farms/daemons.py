@@ -46,7 +46,9 @@ def _born(pid: int) -> str:
         fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     except OSError:
         return ""
-    return "" if fields[0] == "Z" else fields[19]
+    # Of one that was killed other threads may hold its ports for a while.
+    is_gone = fields[0] == "Z" and int(fields[17]) <= 1
+    return "" if is_gone else fields[19]
 
 
 # Ours to wait for, as long as this process lives.

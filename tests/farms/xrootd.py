@@ -229,9 +229,9 @@ class XRootD:
 
     def _is_there(self) -> bool:
         if not self.daemons.running():
-            logs = self.folder.glob("log/**/xrootd.log")
-            said = "".join(log.read_text()[-2000:] for log in logs)
-            raise ChildProcessError(f"the XRootD server ended: {said}")
+            logs = [*self.folder.glob("log/**/xrootd.log"), *self.folder.glob("*.out")]
+            said = "\n".join(f"{log.name}: {log.read_text()[-2000:]}" for log in logs)
+            raise ChildProcessError(f"the XRootD server ended\n{said}")
         return self._answers(self.port)
 
     @staticmethod
