@@ -1,25 +1,20 @@
 """The floor: reading and decompressing the bytes that a query needs, and nothing else.
 
 Where they are is found out before the clock runs. Two threads; the quickest decompressor there is
-for each codec (ISA-L for zlib, cramjam for the others, the standard library for lzma).
+for each codec (libdeflate for zlib, cramjam for the others, the standard library for lzma).
 """
 
 import functools
 import lzma
 import os
 import time
-import zlib
 from concurrent.futures import ThreadPoolExecutor
 
 import cramjam
+import deflate
 import numpy as np
 import uproot
 from benchmarks.queries.columns import COLUMNS
-
-try:
-    from isal import isal_zlib as fastest_zlib
-except ImportError:
-    fastest_zlib = zlib
 
 THREADS = 2
 HEADER = 9  # of a compressed block: two letters, method, three bytes for each of two sizes
@@ -61,7 +56,7 @@ def decompress(data, unpacked):
 
 
 def _zlib(block, size):
-    return fastest_zlib.decompress(block, bufsize=size)
+    return deflate.zlib_decompress(block, size)
 
 
 def _zstd(block, size):

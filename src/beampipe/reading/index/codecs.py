@@ -18,9 +18,9 @@ import numpy as np
 import numpy.typing as npt
 import xxhash
 
-_fast_zlib: Any = zlib
+_libdeflate: Any = None
 with suppress(ImportError):  # there is none for some kinds of processor
-    from isal import isal_zlib as _fast_zlib
+    import deflate as _libdeflate
 
 _HEADER = struct.Struct("<2sBHBHB")  # codec, method, packed bytes, bytes: of 24 bits each
 _CramjamError: Any = cramjam.DecompressionError
@@ -92,8 +92,15 @@ def _open_block(packed: memoryview, at: int, room: int) -> tuple[Any, int]:
 
 def _zlib(packed: memoryview, length: int) -> Any:
     try:
-        return _fast_zlib.decompress(packed, bufsize=length)
-    except _fast_zlib.error as error:
+        return zlib.decompress(packed, bufsize=length)
+    except zlib.error as error:
+        raise BrokenBytesError(f"zlib: {error}") from error
+
+
+def _zlib_at_once(packed: memoryview, length: int) -> Any:
+    try:
+        return _libdeflate.zlib_decompress(packed, length)
+    except _libdeflate.DeflateError as error:
         raise BrokenBytesError(f"zlib: {error}") from error
 
 
@@ -127,7 +134,7 @@ def _lzma(packed: memoryview, length: int) -> Any:
 
 
 _CODECS: dict[bytes, Callable[[memoryview, int], Any]] = {
-    b"ZL": _zlib,
+    b"ZL": _zlib if _libdeflate is None else _zlib_at_once,
     b"L4": _lz4,
     b"ZS": _zstd,
     b"XZ": _lzma,
