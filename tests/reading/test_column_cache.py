@@ -90,6 +90,19 @@ def test_what_a_processor_does_to_an_array_stays_with_it(open_file, folder):
     assert load(open_file(), cache, "event")[0][0].tolist() == list(range(160))
 
 
+def test_what_a_processor_has_changed_in_place_is_not_kept(open_file, folder):
+    cache = ColumnCache(folder, max_bytes=10**9)
+    opened = open_file()
+    loader = ColumnLoader(opened, 0, 160, cached=cache.columns(opened, (0, 160)))
+    np.asarray(loader.load("event"))[7] += 1
+    loader.load("MET_pt")
+    loader.confirm()
+    assert len(files_in(folder)) == 1
+    (event,), n_found, _ = load(open_file(), cache, "event")
+    assert (event.tolist(), n_found) == (list(range(160)), 0)
+    assert load(open_file(), cache, "MET_pt")[1] == 1
+
+
 def test_nothing_is_kept_of_a_file_that_was_rewritten_meanwhile(open_file, folder):
     cache = ColumnCache(folder, max_bytes=10**9)
     opened = open_file()

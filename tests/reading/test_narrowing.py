@@ -167,6 +167,22 @@ def test_what_is_asked_of_a_whole_record_is_learned_at_once(real_chunk, reader):
     assert [m["chunks_again"] for m in counts] == [0, 1, 0]
 
 
+def test_what_was_changed_in_place_is_as_in_the_file_when_the_chunk_is_processed_again(
+    real_chunk, reader
+):
+    def scale(events):
+        pt = ak.to_numpy(ak.flatten(events.Jet["pt"]))
+        pt *= 2
+        return float(ak.sum(events.Jet["pt"])), events.PV.npvs[0] if is_later else 0
+
+    is_later = False
+    expected = [run(reader, real_chunk, scale)[0][0] for _ in range(2)]
+    is_later = True
+    (found, _), metrics = run(reader, real_chunk, scale)
+    assert metrics["chunks_again"] >= 1
+    assert [found, found] == expected
+
+
 def test_a_processor_that_asks_for_more_and_more_gets_everything(real_chunk, reader_of):
     found = narrow_reader(real_chunk)
     names = real_chunk_fields(found, real_chunk)[:20]

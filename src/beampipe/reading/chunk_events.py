@@ -132,6 +132,8 @@ class ChunkEvents:
 
     def _build(self, *, whole: bool) -> BuiltEvents:
         began = time.perf_counter()
+        if self._built is not None:
+            self._loader.forget()  # a processor may have changed columns in place
         built = self._opening.build(whole)
         self.open_s += time.perf_counter() - began
         self._counts["chunks_full_form"] += not built.is_narrow

@@ -106,7 +106,7 @@ class CachedColumns:
         self._files = files
         self._opened = opened
         self._about = _describe(opened, entries)
-        self._new: dict[str, Any] = {}
+        self._new: dict[str, list[bytes | memoryview]] = {}
 
     def has(self, name: str) -> bool:
         """Tell whether a column seems to be kept."""
@@ -140,17 +140,19 @@ class CachedColumns:
 
     def note(self, name: str, array: Any) -> None:
         """Remember a column that was just read of the file, to be kept by `keep`."""
-        self._new[name] = array
+        if array.nbytes >= (_LEAST_LOCAL_BYTES if self._opened.is_local else 0):
+            self._new[name] = _pack(self._digest(name), array)
 
     def keep(self) -> None:
-        """Keep what was noted; only for who is sure that all of it is of the planned file."""
+        """Keep what was noted; only for who is sure that all of it is of the planned file.
+
+        What a processor has changed in place meanwhile is not what was read, and is not kept.
+        """
         began = time.perf_counter()
-        least = _LEAST_LOCAL_BYTES if self._opened.is_local else 0
         while self._new:
-            name, array = self._new.popitem()
-            if array.nbytes >= least:
-                digest = self._digest(name)
-                self._files.put(digest, *_pack(digest, array))
+            name, (head, checksum, *content) = self._new.popitem()
+            if _checksum(head, *content) == checksum:
+                self._files.put(self._digest(name), head, checksum, *content)
         self.keep_s += time.perf_counter() - began
 
     def _digest(self, name: str) -> bytes:
@@ -224,6 +226,7 @@ def _versions() -> tuple[Any, ...]:
 
 
 def _pack(digest: bytes, array: Any) -> list[bytes | memoryview]:
+    """Give a file's parts: head, checksum as of now, and the rest, with the array's own memory."""
     import awkward as ak
 
     form, length, buffers = ak.to_buffers(array)

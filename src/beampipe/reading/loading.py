@@ -200,6 +200,10 @@ class ColumnLoader:
         if self._cached is not None and not self.opened.was_rewritten():
             self._cached.keep()
 
+    def forget(self) -> None:
+        """Have columns read again when they are asked for: somebody may have changed them."""
+        self._columns.clear()
+
     def has(self, name: str) -> bool:
         """Tell whether the tree has such a column."""
         opened = self._open_tree(name)

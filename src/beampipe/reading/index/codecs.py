@@ -46,7 +46,7 @@ def decompress(packed: memoryview, size: int) -> Bytes:
     Returns
     -------
     numpy.ndarray of uint8
-        Read-only where there was one block.
+        Read-only after some codecs.
 
     Raises
     ------

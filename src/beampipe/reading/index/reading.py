@@ -56,11 +56,6 @@ class FetchedBytes:
         self.pieces |= other.pieces
         self.requested_bytes += other.requested_bytes
 
-    def discard(self, places: Iterable[ByteRange]) -> None:
-        """Let go of bytes that are not needed any more."""
-        for place in places:
-            self.pieces.pop(place, None)
-
 
 def can_read(index: FileIndex, template: LayoutTemplate, name: str) -> bool:
     """Tell whether a column can be read through the index, or is uproot's to read.
