@@ -38,6 +38,18 @@ def opened(monkeypatch):
     return counted
 
 
+@pytest.mark.parametrize("schema", ["NanoAODSchema", None])
+def test_metadata_that_a_processor_changes_are_no_other_chunks(
+    reader_of, write_events, entry_of, chunks_of, schema
+):
+    reader, told = reader_of(schema), {"seen": []}
+    for chunk in chunks_of(entry_of(write_events()), 3):
+        with reader.read(chunk, told) as data:
+            data.call(lambda events: events.metadata["seen"].append(events.event[0]))
+            assert len(data.events.metadata["seen"]) <= 1
+    assert told == {"seen": []}
+
+
 @pytest.mark.parametrize("schema", ["NanoAODSchema", "BaseSchema", None])
 def test_the_chunks_of_a_file_tile_it(reader_of, write_events, entry_of, chunks_of, schema):
     reader = reader_of(schema)

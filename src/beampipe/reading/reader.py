@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Collection, Mapping
+from copy import deepcopy
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -180,8 +181,12 @@ class Reader:
     def _build_events(
         self, chunk: Chunk, opened: OpenTree, loader: ColumnLoader, metadata: Mapping[str, Any]
     ) -> Callable[[bool], BuiltEvents]:
-        about = _describe(chunk, opened, loader.start, loader.stop) | dict(metadata)
-        return lambda is_whole: self._builder.build(opened, loader, about, whole=is_whole)
+        def build(is_whole: bool) -> BuiltEvents:  # noqa: FBT001
+            # A copy: what a processor changes in it is no other chunk's to see.
+            about = _describe(chunk, opened, loader.start, loader.stop) | deepcopy(dict(metadata))
+            return self._builder.build(opened, loader, about, whole=is_whole)
+
+        return build
 
     def _learn(self, chunk: Chunk, opened: OpenTree, began: float, loader: ColumnLoader) -> None:
         self._learned.learn(opened, chunk.plan.file.dataset, loader.touched)
