@@ -1,6 +1,7 @@
 """Narrow events must never make a difference, whatever a processor does or asks."""
 
 import contextlib
+import copy
 import operator
 
 import awkward as ak
@@ -105,6 +106,14 @@ PROCESSES = {
     "zipped": lambda e: ak.zip({"pt": e.Jet.pt, "m": e.Jet.mass}),
     "with a field": lambda e: ak.with_field(e.Muon, e.Muon.pt * 2, "twice").twice,
     "set on the events": lambda e: (e.__setitem__("x", e.MET.pt), ak.sum(e.x))[1],
+    "set in a collection": lambda e: (
+        e.__setitem__(("Jet", "pt"), e.Jet.pt * 2),
+        (e.Jet + e.Jet).mass,
+    ),
+    "a copy": lambda e: ak.copy(e.Muon).pt,
+    "a copy of all": lambda e: ak.sum(copy.deepcopy(e).Jet.matched_gen.pt),
+    "nearest": lambda e: ak.fill_none(e.Jet.nearest(e.Muon, return_metric=True)[1], -1),
+    "a data frame": lambda e: float(ak.to_dataframe(e.Muon[["pt", "eta"]]).pt.sum()),
     "sorted": lambda e: e.Jet[ak.argsort(e.Jet.btagDeepFlavB)].pt,
     "cross references": match,
     "parents": lambda e: ak.fill_none(e.GenPart.distinctParent.pdgId, 0),

@@ -54,6 +54,10 @@ class ChunkMapping(UprootSourceMapping):  # type: ignore[misc]  # coffea ships n
         self._loader = loader
         self.used: set[str] = set()
 
+    def __deepcopy__(self, memo: dict[int, Any]) -> ChunkMapping:
+        """Copies of events load their columns through the same loader, of which there is one."""
+        return self
+
     def interpret_key(self, key: str) -> Any:
         """Note which node of the form is loaded: coffea asks this first."""
         found = super().interpret_key(key)
@@ -157,6 +161,10 @@ class _ChunkFactory(NanoEventsFactory):  # type: ignore[misc]  # coffea ships no
         self._narrowing = narrowing
         self._is_narrow = is_narrow
         self._kept: Callable[[], Any] = lambda: None
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> _ChunkFactory:
+        """Copies of events are of the same chunk."""
+        return self
 
     def events(self) -> Any:
         """Give the events, as coffea's factory does."""
