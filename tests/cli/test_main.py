@@ -135,7 +135,7 @@ def test_help_is_there_at_once():
     done = run_beampipe(sys.executable, "-m", "beampipe", "--help")
     assert done.returncode == 0
     # 0.1 s on a quiet machine; what is heavy is named in tests/test_house.py.
-    assert time.perf_counter() - begin < 2
+    assert time.perf_counter() - begin < 5
 
 
 def test_dask_lists_it_under_its_name():

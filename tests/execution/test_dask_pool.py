@@ -271,6 +271,31 @@ def waits_for_the_gate(events):
     return {"n": len(events)}
 
 
+def test_what_was_pulled_is_let_go_of_while_others_are_waited_for(client, plan, pool_for):
+    """Dask would compute it again, with all that it was made of, when its worker goes."""
+    pool = pool_for(client, waits_for_the_gate)
+    first, second = bundles_of(plan, 1)[:2]
+    here, held = pool.submit(first), pool.submit(second)
+    merged = pool.merge([here])
+    pool.release([here])
+
+    was_there = False
+
+    def open_gate():
+        nonlocal was_there
+        is_there = merged in client.run_on_scheduler(lambda dask_scheduler: [*dask_scheduler.tasks])
+        if was_there and not is_there:
+            Event("beampipe-gate", client=client).set()
+        was_there = was_there or is_there
+
+    try:
+        answers = pool.pull([merged, held], 20, open_gate)
+    finally:
+        Event("beampipe-gate", client=client).set()
+    assert [answers[key].value for key in (merged, held)] == [{"n": 50}] * 2
+    Event("beampipe-gate", client=client).clear()
+
+
 def test_a_bundle_is_heard_of_while_its_worker_does_the_next_one(client, plan, pool_for):
     """No task has to wait for a free thread to say how a bundle ended."""
     pool = pool_for(client, waits_for_the_gate)

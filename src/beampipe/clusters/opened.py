@@ -10,6 +10,8 @@ from distributed.deploy import Cluster
 
 from beampipe.clusters.leaving import forget
 
+_LOOP_ENDS_S = 60.0  # Dask's ten are too few where a login node is busy
+
 
 class OpenedCluster(Cluster):
     """A cluster whose `_start` and `_close` do all there is to do.
@@ -26,7 +28,7 @@ class OpenedCluster(Cluster):
             self.sync(self._start)  # type: ignore[no-untyped-call]
         except BaseException:
             self.sync(self._close)  # type: ignore[no-untyped-call]
-            self._loop_runner.stop()
+            self._loop_runner.stop(timeout=_LOOP_ENDS_S)
             raise
         self._when_open()
 
@@ -50,6 +52,6 @@ class OpenedCluster(Cluster):
         """Close it, and the event loop that it had for itself."""
         closing = super().close(timeout)
         if not self.asynchronous:
-            self._loop_runner.stop()
+            self._loop_runner.stop(timeout=_LOOP_ENDS_S)
             forget(self)  # in the thread that signals belong to
         return closing

@@ -257,7 +257,7 @@ class DaskPool:
     def pull(
         self, keys: Sequence[Key], patience_s: float, meanwhile: Callable[[], None]
     ) -> dict[Key, Partial | ExecutionError]:
-        """Bring partials here, as soon as they are ready.
+        """Bring partials here, as soon as they are ready; of those that came workers keep nothing.
 
         Parameters
         ----------
@@ -284,6 +284,9 @@ class DaskPool:
             fetched = self._fetch(ready, patience_s, meanwhile) if ready else {}
             if fetched:
                 answers |= fetched
+                # Else Dask computes again what is here, and all that it was made of, when a worker
+                # goes while others are waited for.
+                self.release([*fetched])
                 self._heard_at = time.monotonic()
                 waiting = {key: future for key, future in waiting.items() if key not in answers}
             else:
