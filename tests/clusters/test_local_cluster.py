@@ -21,6 +21,7 @@ def impatient():
 
 
 def kill_worker(client):
+    client.wait_for_workers(1, timeout=60)
     (pid,) = client.run(os.getpid).values()
     os.kill(pid, signal.SIGKILL)
     return pid

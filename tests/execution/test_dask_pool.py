@@ -70,7 +70,7 @@ def pool_for(plan):
 def bundles_of(plan, size):
     chunks = list(plan.chunks())
     return [
-        Bundle(number, "data", tuple(chunks[i : i + size]), 30.0)
+        Bundle(number, "data", tuple(chunks[i : i + size]), 300.0)
         for number, i in enumerate(range(0, len(chunks), size))
     ]
 
