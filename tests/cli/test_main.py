@@ -4,7 +4,6 @@ import json
 import os
 import subprocess
 import sys
-import time
 from importlib.metadata import entry_points
 
 import click
@@ -131,11 +130,14 @@ def test_it_is_a_module_too():
 
 
 def test_help_is_there_at_once():
-    begin = time.perf_counter()
+    begin = os.times()
     done = run_beampipe(sys.executable, "-m", "beampipe", "--help")
     assert done.returncode == 0
-    # 0.1 s on a quiet machine; what is heavy is named in tests/test_house.py.
-    assert time.perf_counter() - begin < 5
+    # 0.1 s; of a processor, not of a clock that goes on where others have it. What is heavy is
+    # named in tests/test_house.py.
+    end = os.times()
+    spent_s = end.children_user + end.children_system
+    assert spent_s - begin.children_user - begin.children_system < 2
 
 
 def test_dask_lists_it_under_its_name():

@@ -227,7 +227,7 @@ def test_nothing_is_counted_after_an_interrupt(tmp_path, monkeypatch):
 
     def read_state(url):
         asked.append(url)
-        time.sleep(0.01)
+        time.sleep(0.1)
         raise FileMissingError(url)
 
     def interrupt(*_args):
@@ -236,7 +236,7 @@ def test_nothing_is_counted_after_an_interrupt(tmp_path, monkeypatch):
     monkeypatch.setattr(counting, "read_file_state", read_state)
     with pytest.raises(KeyboardInterrupt):
         count_files(files, on_progress=interrupt)
-    assert len(asked) < len(files)
+    assert len(asked) < 200
 
 
 # -- over the network (the loopback) ---------------------------------------------------------------

@@ -106,7 +106,7 @@ class CachedColumns:
         self._files = files
         self._opened = opened
         self._about = _describe(opened, entries)
-        self._new: dict[str, list[bytes | memoryview]] = {}
+        self._new: dict[bytes, list[bytes | memoryview]] = {}
 
     def has(self, name: str) -> bool:
         """Tell whether a column seems to be kept."""
@@ -141,7 +141,8 @@ class CachedColumns:
     def note(self, name: str, array: Any) -> None:
         """Remember a column that was just read of the file, to be kept by `keep`."""
         if array.nbytes >= (_LEAST_LOCAL_BYTES if self._opened.is_local else 0):
-            self._new[name] = _pack(self._digest(name), array)
+            digest = self._digest(name)
+            self._new[digest] = _pack(digest, array)
 
     def keep(self) -> None:
         """Keep what was noted; only for who is sure that all of it is of the planned file.
@@ -150,9 +151,9 @@ class CachedColumns:
         """
         began = time.perf_counter()
         while self._new:
-            name, (head, checksum, *content) = self._new.popitem()
+            digest, (head, checksum, *content) = self._new.popitem()
             if _checksum(head, *content) == checksum:
-                self._files.put(self._digest(name), head, checksum, *content)
+                self._files.put(digest, head, checksum, *content)
         self.keep_s += time.perf_counter() - began
 
     def _digest(self, name: str) -> bytes:
