@@ -243,7 +243,7 @@ def test_bundles_that_nobody_waits_for_end_after_their_chunk(client, plan, pool_
     begin = time.monotonic()
     pool.submit(Bundle(100, "data", bundles_of(plan, 1)[0].chunks, 30.0))
     assert len(wait_for(pool, 1)) == 1
-    assert time.monotonic() - begin < 2.5
+    assert time.monotonic() - begin < 3.7  # all of what a worker had
 
 
 def test_a_frozen_worker_does_not_keep_the_news_of_others_back(client, plan, pool_for, monkeypatch):

@@ -54,6 +54,6 @@ def test_stories_of_clusters_end_alike_without_a_command(bindings_farm):
     assert "not by this command" not in found["refused"]["why"]
     assert found["refused"]["why"]
     assert "no such module" in found["broken"]["why"]
-    assert found["scale_down"] == {"total": 780, "computed": 40, "left": 0}
+    assert found["scale_down"] == {"total": 780, "computed": 40}
     assert found["held"]["victim"] == "lost"
     assert found["held"]["reason"].startswith("held: ")

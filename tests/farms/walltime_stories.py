@@ -84,6 +84,7 @@ def run_over_generations(lives: float) -> dict[str, Any]:
         wait_for(lambda: len(connected(cluster)) == WORKERS, "the workers that are asked for")
         jobs = cluster.jobs()
         begun = sorted(job.submitted_at for job in jobs if job.was_connected)
+    wait_for(lambda: count_queue(cluster.tag) == 0, "an empty queue")
     pt, big = there.output["pt"], there.output["big"]
     return {
         "complete": there.is_complete,
@@ -97,7 +98,6 @@ def run_over_generations(lives: float) -> dict[str, Any]:
         "phases": sorted({str(job.phase) for job in jobs if job.phase is not Phase.CONNECTED}),
         "lost": [job.reason for job in jobs if job.phase is Phase.LOST],
         "odd": [repr(job) for job in jobs if job.was_connected and not job.started_at],
-        "left": count_queue(cluster.tag),
         "begun": [round(each - begun[0]) for each in begun],
         "took": round(there.metrics["wall_s"]),
     }

@@ -12,7 +12,7 @@ from pathlib import Path
 import psutil
 
 BEAMPIPE = [sys.executable, "-m", "beampipe"]
-PATIENCE_S = 60
+PATIENCE_S = 120
 
 
 @dataclass

@@ -5,6 +5,7 @@ import os
 import re
 import shlex
 import signal
+import sys
 import tempfile
 import threading
 import time
@@ -164,6 +165,36 @@ def test_an_impatient_second_ctrl_c(analysis, samples, expected):
         session.press_ctrl_c()
         assert_ended_well(session, analysis / "the run")
     finish(analysis, expected)
+
+
+CLOSES_LATE = """
+import time
+import beampipe as bp
+from beampipe.errors import RunInterruptedError
+from beampipe.runs import embedded
+
+embedded._GIVE_UP_S = 0.05  # less than any cluster takes to close
+
+def process(events):
+    open("begun", "w").close()
+    time.sleep(0.5)
+    return {"n": 1}
+
+try:
+    bp.run(process, DATA, chunksize=100, progress=False, run_dir="the run")
+except RunInterruptedError:
+    print("interrupted")
+"""
+
+
+def test_a_cluster_that_takes_too_long_to_close_is_given_up_without_a_word(tmp_path, samples):
+    (tmp_path / "script.py").write_text(CLOSES_LATE.replace("DATA", repr(str(samples))))
+    with Session([sys.executable, "script.py"], tmp_path) as session:
+        wait_until((tmp_path / "begun").exists, "a chunk is begun")
+        session.press_ctrl_c()
+        ended = session.wait()
+        assert (ended.returncode, ended.out, ended.err) == (0, "interrupted\n", "")
+        assert_nothing_is_left(session)
 
 
 def test_a_batch_system_ends_the_driver_alone(analysis, samples, expected):

@@ -361,5 +361,5 @@ def test_a_killer_that_leaves_no_trace_is_found_and_all_others_are_counted(
     (failure,) = result.failures
     assert failure.start <= 1234 < failure.stop
     assert result.output["n"] == len(set(result.output["events"])) == 3_900
-    # Once with others, with less and less of them, and three times alone.
-    assert 4 <= result.metrics["workers_died"] <= 10
+    # With others, if they were in one bundle, with less and less of them, and three times alone.
+    assert 3 <= result.metrics["workers_died"] <= 10

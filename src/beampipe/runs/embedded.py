@@ -207,6 +207,7 @@ class _Embedded:
 
     def close(self, *, at_once: bool) -> None:
         """End everything; at once means not to wait for what workers are still at."""
+        self.cluster.shutdown_on_close = False  # else Dask would close it once more, at exit
         self.timer.cancel()
         self.timer.join(_GIVE_UP_S)  # else the pages could come to a cluster that is closed
         self.client.close()
