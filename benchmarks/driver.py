@@ -89,7 +89,7 @@ class Pool:  # (what its methods are for says `beampipe.execution.pool.Pool`)
         begin = time.perf_counter()
         found = {key: Partial(self._join(self.manifests[key]), {"n": 1}) for key in keys}
         self.own_s += time.perf_counter() - begin
-        return found
+        yield found
 
     def _join(self, tree):
         return tree if isinstance(tree, Manifest) else join_manifests(map(self._join, tree))

@@ -16,7 +16,9 @@ class Pool:
 
     def pull(self, keys, patience_s, meanwhile):  # noqa: ARG002
         self.asked.append(list(keys))
-        return {key: self.answers[key] for key in keys}
+        for key in keys:
+            meanwhile()
+            yield {key: self.answers[key]}
 
     def release(self, keys):
         self.released += keys
@@ -74,6 +76,15 @@ def test_what_is_expected_is_committed(committer, hold):
     assert committer.metrics["s"] == 2.0
     assert sorted(committer.pool.released) == ["a", "b"]
     assert not committer.has_any
+
+
+def test_what_has_come_is_committed_while_others_are_waited_for(committer, hold):
+    for key in "abc":
+        hold(key, 0)
+    there = []
+    committer.commit(10, lambda: there.append((len(committer.ledger.written), committer.n_sealed)))
+    assert there == [(0, 3), (1, 2), (2, 1)]
+    assert committer.n_sealed == 0
 
 
 def test_another_value_and_a_lost_one_are_refused(committer, hold, make_partial):

@@ -83,7 +83,7 @@ def wait_for(pool, count, timeout_s=60):
 
 
 def pull(pool, key, patience_s=60):
-    (answer,) = pool.pull([key], patience_s, lambda: None).values()
+    ((answer,),) = (came.values() for came in pool.pull([key], patience_s, lambda: None))
     if isinstance(answer, Exception):
         raise answer
     return answer
@@ -202,7 +202,7 @@ def test_a_client_that_is_just_being_closed_is_named(client, plan, pool_for):
             pool.find_workers([key])
         pool._counted_at = -10.0
         pool.n_threads()
-        (answer,) = pool.pull([key], 0.5, lambda: None).values()
+        ((answer,),) = (came.values() for came in pool.pull([key], 0.5, lambda: None))
         assert isinstance(answer, PartialLostError)
         pool.close()
 
@@ -289,10 +289,13 @@ def test_what_was_pulled_is_let_go_of_while_others_are_waited_for(client, plan, 
         was_there = was_there or is_there
 
     try:
-        answers = pool.pull([merged, held], 20, open_gate)
+        came = [*pool.pull([merged, held], 20, open_gate)]
     finally:
         Event("beampipe-gate", client=client).set()
-    assert [answers[key].value for key in (merged, held)] == [{"n": 50}] * 2
+    assert [{key: answer.value for key, answer in answers.items()} for answers in came] == [
+        {merged: {"n": 50}},
+        {held: {"n": 50}},
+    ]
     Event("beampipe-gate", client=client).clear()
 
 

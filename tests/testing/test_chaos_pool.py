@@ -16,7 +16,7 @@ def bundle():
 
 
 def pull(pool, key):
-    (answer,) = pool.pull([key], 1.0, lambda: None).values()
+    ((answer,),) = (came.values() for came in pool.pull([key], 1.0, lambda: None))
     if isinstance(answer, Exception):
         raise answer
     return answer

@@ -14,7 +14,7 @@ from beampipe.execution.ledger import Ledger
 from beampipe.execution.manifest import Manifest
 from beampipe.execution.meter import Meter
 from beampipe.execution.partials import Partial, add_metrics
-from beampipe.execution.pool import Pool
+from beampipe.execution.pool import Key, Pool
 
 _LAST_CALL_S = 10.0
 # Commits out of turn: at most so often [s], and so many times what the last one took.
@@ -124,7 +124,6 @@ class Committer:
         refused = []
         for some in _batches(sealed):
             refused += self._pull(some, patience_s, meanwhile)
-            self.n_sealed -= len(some)
         self._committed_at = time.monotonic()
         self.count("commits", 1)
         return refused
@@ -132,12 +131,23 @@ class Committer:
     def _pull(
         self, some: Sequence[Held], patience_s: float, meanwhile: Callable[[], None]
     ) -> list[Refusal]:
-        begin = time.monotonic()
-        answers = self.pool.pull([held.key for held in some], patience_s, meanwhile)
-        self.count("pull_s", time.monotonic() - begin)
+        expected = {held.key: held for held in some}
+        begin, written_s = time.monotonic(), self._commit_s
+        refused = []
+        for answers in self.pool.pull([*expected], patience_s, meanwhile):
+            came = [expected[key] for key in answers]
+            refused += self._take(came, answers)
+            self.n_sealed -= len(came)
+        self.count("pull_s", time.monotonic() - begin - (self._commit_s - written_s))
+        return refused
+
+    def _take(
+        self, came: Sequence[Held], answers: dict[Key, Partial | ExecutionError]
+    ) -> list[Refusal]:
+        """Write what has come, if it is what was expected, and let go of it."""
         refused = []
         good = []
-        for held in some:
+        for held in came:
             answer = answers.pop(held.key)
             if isinstance(answer, ExecutionError):
                 refused.append(Refusal(held, answer))
@@ -146,7 +156,7 @@ class Committer:
             else:
                 good.append(_placed(answer, held))
         self._write(good)
-        self.pool.release([held.key for held in some])
+        self.pool.release([held.key for held in came])
         return refused
 
     def _write(self, partials: Sequence[Partial]) -> None:

@@ -256,7 +256,7 @@ class DaskPool:
 
     def pull(
         self, keys: Sequence[Key], patience_s: float, meanwhile: Callable[[], None]
-    ) -> dict[Key, Partial | ExecutionError]:
+    ) -> Iterator[dict[Key, Partial | ExecutionError]]:
         """Bring partials here, as soon as they are ready; of those that came workers keep nothing.
 
         Parameters
@@ -267,35 +267,36 @@ class DaskPool:
         meanwhile : callable
             Called while there is nothing to do but wait.
 
-        Returns
-        -------
+        Yields
+        ------
         dict of str to Partial or ExecutionError
-            What a merge raised, or `PartialLostError` where the workers are gone or silent.
+            What has come by now: values, what a merge raised, and `PartialLostError` where the
+            workers are gone or silent.
         """
         waiting = {key: self._partials[key] for key in keys}
-        answers: dict[Key, Partial | ExecutionError] = {}
         self._heard_at = time.monotonic()
         while waiting and time.monotonic() - self._heard_at < patience_s:
-            for key in self._stranded & waiting.keys():
-                answers[key] = _lost("it was to be done once more, and no worker was there")
-                del waiting[key]
+            if stranded := self._stranded & waiting.keys():
+                lost = _lost("it was to be done once more, and no worker was there")
+                yield dict.fromkeys(stranded, lost)
+                waiting = {key: future for key, future in waiting.items() if key not in stranded}
             ready = {key: future for key, future in waiting.items() if future.done()}
             # One whose worker dies in this moment is computed again by Dask, and waited for.
             fetched = self._fetch(ready, patience_s, meanwhile) if ready else {}
             if fetched:
-                answers |= fetched
                 # Else Dask computes again what is here, and all that it was made of, when a worker
                 # goes while others are waited for.
                 self.release([*fetched])
+                waiting = {key: future for key, future in waiting.items() if key not in fetched}
+                yield fetched
                 self._heard_at = time.monotonic()
-                waiting = {key: future for key, future in waiting.items() if key not in answers}
             else:
                 self._check_connection()
                 time.sleep(_LOOK_AGAIN_S)
             meanwhile()
-        for key in waiting:
-            answers[key] = _lost(f"nothing was heard of it for {patience_s:.0f} s")
-        return answers
+        if waiting:
+            lost = _lost(f"nothing was heard of it for {patience_s:.0f} s")
+            yield dict.fromkeys(waiting, lost)
 
     def _fetch(
         self, ready: Mapping[Key, Future[Any]], patience_s: float, meanwhile: Callable[[], None]

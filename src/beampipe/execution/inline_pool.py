@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from beampipe.errors import ExecutionError
 from beampipe.execution.bundles import Bundle, RunContext, clear_workbench, run_bundle
@@ -73,10 +73,10 @@ class InlinePool:
 
     def pull(
         self, keys: Sequence[Key], patience_s: float, meanwhile: Callable[[], None]
-    ) -> dict[Key, Partial | ExecutionError]:
+    ) -> Iterator[dict[Key, Partial | ExecutionError]]:
         """Give partials, or what their merges raised."""
         del patience_s, meanwhile
-        return {key: self._partials[key] for key in keys}
+        yield {key: self._partials[key] for key in keys}
 
     def find_workers(self, keys: Sequence[Key]) -> Mapping[Key, str]:
         """Nowhere else."""

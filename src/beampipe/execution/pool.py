@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -112,11 +112,12 @@ class Pool(Protocol):
 
     def pull(
         self, keys: Sequence[Key], patience_s: float, meanwhile: Callable[[], None]
-    ) -> dict[Key, Partial | ExecutionError]:
-        """Bring partials here, or what went wrong with each.
+    ) -> Iterator[dict[Key, Partial | ExecutionError]]:
+        """Bring partials here as they come, or what went wrong with each.
 
         One that has not come when nothing at all has come for so long [s] is lost. While there
-        is nothing to do but wait, `meanwhile` is called again and again; it may call `wait`.
+        is nothing to do but wait, `meanwhile` is called again and again; it may call `wait`. What
+        is taken out of the answers is kept nowhere else.
         """
         ...
 

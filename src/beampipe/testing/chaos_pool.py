@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import starmap
 from typing import Any
@@ -89,17 +89,15 @@ class ChaosPool:
 
     def pull(
         self, keys: Sequence[Key], patience_s: float, meanwhile: Callable[[], None]
-    ) -> dict[Key, Partial | ExecutionError]:
-        """Compute partials now, or say that they are lost; events may be heard meanwhile."""
+    ) -> Iterator[dict[Key, Partial | ExecutionError]]:
+        """Compute partials one by one, or say that they are lost; events may be heard meanwhile."""
         del patience_s
-        meanwhile()
-        answers: dict[Key, Partial | ExecutionError] = {}
         for key in keys:
+            meanwhile()
             try:
-                answers[key] = self._compute(key)
+                yield {key: self._compute(key)}
             except ExecutionError as error:
-                answers[key] = error
-        return answers
+                yield {key: error}
 
     def _compute(self, key: Key) -> Partial:
         if key in self.gone:
