@@ -207,6 +207,22 @@ def test_a_client_that_is_just_being_closed_is_named(client, plan, pool_for):
         pool.close()
 
 
+def test_a_client_that_never_ends_reconnecting_is_named(client, plan, pool_for, monkeypatch):
+    # As after an AssertionError in Dask's `Client._reconnect`, which nobody hears of.
+    monkeypatch.setattr(dask_pool, "_RECONNECT_S", 0.5)
+    with Client(client.scheduler.address) as other:
+        pool = pool_for(other, count_events)
+        for _ in range(2):
+            other.status = "connecting"
+            pool.wait(0.3)
+            other.status = "running"
+            pool.wait(0.3)
+        other.status = "connecting"
+        with pytest.raises(WorkersLostError, match="connecting', for"):
+            wait_for(pool, 1)
+        other.status = "running"
+
+
 def sleep_half_a_second(events):
     time.sleep(0.5)
     return {"n": 1}

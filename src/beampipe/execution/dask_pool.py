@@ -41,6 +41,9 @@ _GONE = (OSError, TimeoutError, AttributeError, RuntimeError, ClosedClientError)
 _BUNDLE, _AGAIN, _SUMMARY, _MERGE = 0, 5, 10, 20
 _LOOK_AGAIN_S = 0.01
 _ANSWER_S = 30.0  # a summary is small
+# Dask closes a client that has been without its scheduler for the timeout that it was given, 30 s
+# by default, but for defects of its reconnecting.
+_RECONNECT_S = 300.0
 
 
 class DaskPool:
@@ -72,6 +75,7 @@ class DaskPool:
         self._merging: set[Key] = set()
         self._stranded: set[Key] = set()  # nobody will do them (once more)
         self._heard_at = 0.0
+        self._connecting_since: float | None = None
         self._n_merges = 0
         self._counted_at = -_COUNT_EVERY_S
         self._places = Places()
@@ -225,10 +229,17 @@ class DaskPool:
         return {key: one for some in found if isinstance(some, dict) for key, one in some.items()}
 
     def _check_connection(self) -> None:
-        if self._client.status not in {"running", "connecting"}:
+        status, now = self._client.status, time.monotonic()
+        if status != "connecting":
+            self._connecting_since = None
+        elif self._connecting_since is None:
+            self._connecting_since = now
+        waited_s = now - (self._connecting_since or now)
+        if status not in {"running", "connecting"} or waited_s > _RECONNECT_S:
+            waited = f", for {waited_s:.0f} s" if waited_s else ""
             raise WorkersLostError(
                 "The connection to the Dask scheduler is gone.",
-                why=f"the client's status is {self._client.status!r}",
+                why=f"the client's status is {status!r}{waited}",
                 fix="start a cluster and `beampipe resume` the run; what is committed is kept",
             )
 
