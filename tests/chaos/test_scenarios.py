@@ -4,8 +4,6 @@ import pytest
 from tests.chaos.clusters import BARE, EMBEDDED, NANNY
 from tests.chaos.scenarios import all_scenarios
 
-# They take seconds, and wait for a minute or two where the machine has other things to do.
-pytestmark = pytest.mark.timeout(300)
 SEED = "CI"
 SHORT = (
     ("worker killed", NANNY),

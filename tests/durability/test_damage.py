@@ -43,8 +43,6 @@ KINDS = {
 MAY_REFUSE = {"run", "plan", "void mark", "history"}
 CHANGE = "The processor's code: µ → e"
 
-pytestmark = pytest.mark.timeout(600)  # thousands of states, on a machine that may be busy
-
 
 @pytest.fixture
 def source(tmp_path):

@@ -29,8 +29,6 @@ WHY = {
     errno.ESTALE: "stale handle",
 }
 
-pytestmark = pytest.mark.timeout(600)  # thousands of states, on a machine that may be busy
-
 
 @pytest.fixture
 def memory(tmp_path):

@@ -19,8 +19,6 @@ from tests.durability.tap import Operation, tapped
 from beampipe.errors import NotARunError, RunDirectoryExistsError
 from beampipe.execution.run_directory import open_run_directory
 
-pytestmark = pytest.mark.timeout(600)  # thousands of states, on a machine that may be busy
-
 
 class Killed(BaseException):
     """This process does nothing any more."""

@@ -13,7 +13,6 @@ import pytest
 PROJECT = Path(__file__).resolve().parents[2]
 
 
-pytestmark = pytest.mark.timeout(600)  # hundreds of processes, on a machine that may be busy
 SHARDS = 3
 
 

@@ -10,8 +10,6 @@ from dataclasses import replace
 import pytest
 from tests.farms.telling import Telling
 
-pytestmark = pytest.mark.timeout(500)
-
 
 def _write_program(path, line):
     path.write_text(f"#!/bin/sh\n{line}\n")

@@ -9,7 +9,6 @@ import subprocess
 import sys
 from pathlib import Path
 
-import pytest
 from tests.environments import grid
 from tests.farms.blind_analysis import facts_for_story
 from tests.farms.gateway import PASSWORD, running_gateway
@@ -17,7 +16,6 @@ from tests.farms.xrootd import XRootD
 
 from beampipe.datasets.samples import make_data
 
-pytestmark = pytest.mark.timeout(300)
 BLIND = {
     "blind": True, "equal": True, "complete": True, "notes": [],
     "proxies sent": True, "proxies left": [],

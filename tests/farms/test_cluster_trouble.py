@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import pytest
-
-pytestmark = pytest.mark.timeout(500)
-
 
 def test_a_scale_down_in_the_middle_of_a_run_loses_nothing_that_was_to_be_merged(tell_on):
     for system, found in tell_on("trouble_stories:holders_lost", "slurm", "htcondor").items():

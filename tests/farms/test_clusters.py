@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import pytest
 
-# HTCondor negotiates every some seconds, and the machine of CI is small.
-pytestmark = pytest.mark.timeout(500)
-
 
 @pytest.fixture
 def tell(tell_on):

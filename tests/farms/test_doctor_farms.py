@@ -20,7 +20,6 @@ from beampipe.datasets.samples import make_data
 from beampipe.datasets.storage_probe import probe_storage
 from beampipe.runs.doctor_storage import judge_sample
 
-pytestmark = pytest.mark.timeout(400)
 PORTS = {
     "half_to_here": "21000:21009",
     "closed_to_here": "21010:21014",

@@ -45,7 +45,6 @@ from beampipe.errors import (
     GatewayUnreachableError,
 )
 
-pytestmark = pytest.mark.timeout(240)
 PATIENCE_S = 100
 SLOW = {"BEAMPIPE_SITE_CONDA": "slow"}
 

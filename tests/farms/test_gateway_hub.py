@@ -13,7 +13,6 @@ from tests.farms.hub import SERVICE, running_hub
 import beampipe as bp
 from beampipe.errors import ClusterUnknownError, GatewayAccessError
 
-pytestmark = pytest.mark.timeout(300)
 # What a user does in a notebook on the first day, where the facility has told where its gateway is.
 CELL = """
 import json, operator, os

@@ -29,7 +29,6 @@ from beampipe.errors import (
     GatewayStartError,
 )
 
-pytestmark = pytest.mark.timeout(450)
 PATIENCE_S = 120
 SLOW = f"{Path(__file__).with_name('slow_processor.py')}:process"
 

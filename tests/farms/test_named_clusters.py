@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import pytest
-
-pytestmark = pytest.mark.timeout(500)
-
 
 def test_a_cluster_whose_controller_was_killed_is_taken_over_with_its_place_in_the_queue(tell_on):
     for system, found in tell_on("named_stories:killed_controller", "slurm", "htcondor").items():

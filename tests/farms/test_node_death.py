@@ -56,7 +56,6 @@ def two_farms():
         yield [stack.enter_context(new_farm(each, nodes=len(NODES), cpus=1)) for each in systems]
 
 
-@pytest.mark.timeout(500)
 def test_the_job_of_a_dead_node_is_replaced_and_what_it_had_is_done_again(two_farms):
     with contextlib.ExitStack() as stack:
         stories = [
@@ -72,7 +71,6 @@ def test_the_job_of_a_dead_node_is_replaced_and_what_it_had_is_done_again(two_fa
             assert found["elsewhere"], farm.system
 
 
-@pytest.mark.timeout(500)
 def test_a_run_goes_on_when_cables_are_out_for_a_while(two_farms):
     with contextlib.ExitStack() as stack:
         stories = [

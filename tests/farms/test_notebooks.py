@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import pytest
-
-pytestmark = pytest.mark.timeout(300)
-
 
 def test_a_kernel_on_a_node_runs_a_cell(tell_on):
     for system, found in tell_on("notebook_stories:notebook", "slurm", "htcondor").items():

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import pytest
 
-
-@pytest.mark.timeout(600)
 def test_an_environment_is_packed_for_workers_that_see_no_python_of_ours(tell_on):
     for system, found in tell_on("packed_stories:packed", "slurm", "htcondor").items():
         assert found == {

@@ -11,12 +11,9 @@ from dataclasses import replace
 from pathlib import Path
 from urllib.parse import urlsplit
 
-import pytest
 from tests.clusters.stand_ins import install_stand_ins
 from tests.farms.farm import Farm
 from tests.farms.telling import Telling
-
-pytestmark = pytest.mark.timeout(500)
 
 WORKER_PORTS, NANNY_PORTS = range(24000, 24010), range(24010, 24020)
 TAKE = """

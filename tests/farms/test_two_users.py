@@ -8,7 +8,6 @@ import pytest
 from tests.farms.telling import Telling
 
 
-@pytest.mark.timeout(500)
 @pytest.mark.parametrize("farm", ["slurm", "htcondor"], indirect=True)
 def test_two_users_keep_out_of_each_others_clusters(farm):
     with (

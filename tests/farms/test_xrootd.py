@@ -19,7 +19,6 @@ PATIENCE_S = 250
 PROJECT = Path(__file__).resolve().parents[2]
 STORY = PROJECT / "tests" / "farms" / "proxy_story.py"
 ANALYSIS = "def process(events):\n    return {'n': len(events)}\n"
-pytestmark = pytest.mark.timeout(300)
 RENEWAL = """
 import os, sys
 from XRootD import client

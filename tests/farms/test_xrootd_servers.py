@@ -35,7 +35,6 @@ import numpy as np
 def process(events):
     return {"n": len(events), "sum": float(np.sum(events.MET.pt))}
 """
-pytestmark = pytest.mark.timeout(300)
 
 
 def serve(server):

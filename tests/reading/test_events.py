@@ -41,12 +41,12 @@ def columns_of(events):
         yield from ((field, name) for name in inner) if inner else [(field,)]
 
 
-def assert_same(ours, theirs):
+def assert_same(ours, theirs, columns):
     assert type(ours) is type(theirs)
     assert ours.metadata == theirs.metadata
     assert list(ours.metadata) == list(theirs.metadata)
     assert ours.fields == theirs.fields
-    for column in columns_of(theirs):
+    for column in columns:
         left = ak.materialize(ours[column])
         try:
             right = ak.materialize(theirs[column])
@@ -77,9 +77,12 @@ def test_every_column_of_real_files_is_what_coffea_gives(
     entry, schema = entry_of(real_data / name), REAL[name]
     reader = reader_of(schema)
     third = entry.entries // 3
-    for chunk in chunks_of(entry, steps=((0, third), (third, entry.entries))):
+    chunks = chunks_of(entry, steps=((0, third), (third, entry.entries)))
+    for number, chunk in enumerate(chunks):
         with reader.read(chunk, {"xsec": 1.5}) as data:
-            assert_same(data.events, coffeas_events(data, entry, schema, {"xsec": 1.5}))
+            theirs = coffeas_events(data, entry, schema, {"xsec": 1.5})
+            # Each in one of the chunks: coffea takes minutes for all of a wide RNTuple.
+            assert_same(data.events, theirs, [*columns_of(theirs)][number::2])
 
 
 @pytest.mark.parametrize("name", ["nano_tt_v12.root", "uproot-HZZ.root"])
