@@ -73,7 +73,7 @@ def test_a_prompt_does_not_wait_for_coffea():
         "import sys; from beampipe.cli import completion as c; c.known_schemas(); c.known_runs();"
         "sys.exit(bool({'coffea', 'awkward', 'uproot', 'hist', 'distributed'} & set(sys.modules)))"
     )
-    assert subprocess.run([sys.executable, "-c", code], check=False, timeout=60).returncode == 0
+    assert subprocess.run([sys.executable, "-c", code], check=False, timeout=120).returncode == 0
 
 
 def test_commands_are_offered():

@@ -118,7 +118,7 @@ def run_beampipe(*program, **environment):
         capture_output=True,
         text=True,
         check=False,
-        timeout=60,
+        timeout=120,
         env=os.environ | environment,
     )
 

@@ -549,7 +549,7 @@ def wide(events):
 
 
 def run_program(*words):
-    return subprocess.run(words, capture_output=True, text=True, timeout=60, check=False)
+    return subprocess.run(words, capture_output=True, text=True, timeout=120, check=False)
 
 
 @pytest.fixture
@@ -745,13 +745,13 @@ def test_ctrl_c_keeps_what_was_done_and_says_how_to_go_on(folder, workers):
         text=True,
         start_new_session=True,
     ) as process:
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + 120
         while not list(run_dir.glob("segments/*.zip")):
             assert time.monotonic() < deadline
             assert process.poll() is None, process.communicate()[1]
             time.sleep(0.02)
         os.killpg(process.pid, signal.SIGINT)  # as the terminal does: workers get it too
-        stdout, stderr = process.communicate(timeout=60)
+        stdout, stderr = process.communicate(timeout=120)
     assert process.returncode == 130, stderr
     assert "[run-interrupted]" in stderr
     assert f"`beampipe resume {shlex.quote(str(run_dir))}` goes on with it" in stderr

@@ -59,7 +59,7 @@ def execute(samples, tmp_path, monkeypatch):
         ]
         notebook = nbformat.v4.new_notebook(cells=list(map(nbformat.v4.new_code_cell, texts)))
         resources = {"metadata": {"path": str(folder)}}
-        client = NotebookClient(notebook, timeout=60, resources=resources, **options)
+        client = NotebookClient(notebook, timeout=120, resources=resources, **options)
         if on_client is not None:
             on_client(client)
         client.execute()

@@ -74,7 +74,7 @@ def test_python_from_standard_input(folder):
             capture_output=True,
             text=True,
             check=False,
-            timeout=60,
+            timeout=120,
         )
     assert (ended.returncode, ended.stdout, ended.stderr) == (0, SAID, "")
 

@@ -56,7 +56,7 @@ def blind(project, tmp_path):
         worker += ["--nthreads", "1", "--no-dashboard", "--local-directory", str(scratch)]
         hidden = ["unshare", "--mount", "bash", "-c", HIDDEN, "hide", str(project), *worker]
         with subprocess.Popen(hidden, cwd=scratch, stderr=subprocess.DEVNULL) as process:
-            client.wait_for_workers(1, timeout=60)
+            client.wait_for_workers(1, timeout=120)
             yield client
             process.terminate()
 
