@@ -6,6 +6,8 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 # uv from the machine if it is there, else from the environment itself.
 UV      = $$(command -v uv || echo $(BIN)/uv)
+# All of the environment and our own code, for when imports happen often or are measured.
+COMPILE = $(BIN)/python -m compileall -q -j 0 $(VENV)/lib src
 
 SHELL         := /bin/bash
 .SHELLFLAGS   := -euo pipefail -c
@@ -33,7 +35,7 @@ $(VENV)/.stamp-test: $(VENV)/.stamp-run
 	@"$(UV)" pip install --quiet --python $(BIN)/python -c constraints.txt -e '.[test]'
 	@# All at once: where Python may not do it by itself, each of a thousand processes would.
 	@# (uv's --compile-bytecode leaves out what an earlier command has installed.)
-	@$(BIN)/python -m compileall -q -j 0 $(VENV)/lib src
+	@$(COMPILE)
 	@touch $@
 
 $(VENV)/.stamp-docs: $(VENV)/.stamp-run
@@ -83,7 +85,7 @@ docs: $(VENV)/.stamp-docs ## Build the documentation into docs/_build/html, warn
 
 .PHONY: bench
 bench: $(VENV)/.stamp-run ## Race Beampipe with what one would use instead, write the tables (an hour)
-	@$(BIN)/python -m compileall -q -j 2 $(VENV)/lib # imports are measured, not their compilation
+	@$(COMPILE) # imports are measured, not their compilation
 	$(BIN)/python -m benchmarks.race --page docs/explanation/benchmarks.md
 
 .PHONY: bench-parts

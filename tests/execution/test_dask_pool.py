@@ -202,8 +202,8 @@ def test_a_client_that_is_just_being_closed_is_named(client, plan, pool_for):
             pool.find_workers([key])
         pool._counted_at = -10.0
         pool.n_threads()
-        ((answer,),) = (came.values() for came in pool.pull([key], 0.5, lambda: None))
-        assert isinstance(answer, PartialLostError)
+        with pytest.raises(PartialLostError):
+            pull(pool, key, 0.5)
         pool.close()
 
 
