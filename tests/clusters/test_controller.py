@@ -31,7 +31,7 @@ def test_a_cluster_has_one_controller(record):
             pass
         second = subprocess.run(
             [sys.executable, "-m", "beampipe.clusters.controller", "one"],
-            capture_output=True, text=True, check=False, timeout=60,
+            capture_output=True, text=True, check=False, timeout=120,
         )  # fmt: skip
     assert second.returncode == 1
     assert "cluster-exists" in second.stderr

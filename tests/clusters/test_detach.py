@@ -21,7 +21,7 @@ def test_a_process_is_nobodys_child_and_writes_into_its_log(tmp_path):
         "sys.stdin.read(), os.getcwd()])); print('trouble', file=sys.stderr)"
     )
     pid = start_detached([sys.executable, "-c", code], log)
-    give_up = time.monotonic() + 30
+    give_up = time.monotonic() + 120
     while psutil.pid_exists(pid) and time.monotonic() < give_up:
         time.sleep(0.02)
     first, second = log.read_text().splitlines()
@@ -37,7 +37,7 @@ def test_a_process_is_nobodys_child_and_writes_into_its_log(tmp_path):
 
 def test_a_log_that_cannot_be_written_starts_nothing(tmp_path):
     pid = start_detached([sys.executable, "-c", ""], tmp_path / "no" / "log")
-    give_up = time.monotonic() + 30
+    give_up = time.monotonic() + 120
     while psutil.pid_exists(pid):
         assert time.monotonic() < give_up
         time.sleep(0.02)

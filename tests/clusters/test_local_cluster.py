@@ -21,7 +21,7 @@ def impatient():
 
 
 def kill_worker(client):
-    client.wait_for_workers(1, timeout=60)
+    client.wait_for_workers(1, timeout=120)
     (pid,) = client.run(os.getpid).values()
     os.kill(pid, signal.SIGKILL)
     return pid
@@ -58,7 +58,7 @@ def test_one_whose_nanny_has_ended_comes_back(given):
     before = set(client.nthreads())
     with kept_workers(local):
         local.sync(next(iter(local.workers.values())).close)
-        end = time.monotonic() + 60
+        end = time.monotonic() + 120
         while not set(client.nthreads()) - before:
             assert time.monotonic() < end
             time.sleep(0.1)
@@ -68,7 +68,7 @@ def test_what_is_no_longer_asked_for_stays_away(given):
     local, client = given
     with kept_workers(local):
         local.scale(0)
-        end = time.monotonic() + 60
+        end = time.monotonic() + 120
         while client.nthreads():
             assert time.monotonic() < end
             time.sleep(0.1)

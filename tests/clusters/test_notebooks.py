@@ -63,7 +63,7 @@ def ask(book, path, data=None, token=None):
         method="GET" if data is None else "POST",
     )
     context = trusted if protocol == "https" else None
-    with urllib.request.urlopen(request, timeout=30, context=context) as answer:  # noqa: S310
+    with urllib.request.urlopen(request, timeout=120, context=context) as answer:  # noqa: S310
         return json.loads(answer.read())
 
 

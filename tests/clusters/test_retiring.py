@@ -38,7 +38,7 @@ def play(story, workers):
 
 
 async def until(condition):
-    give_up = time.monotonic() + 60
+    give_up = time.monotonic() + 120
     while not condition():
         assert time.monotonic() < give_up
         await asyncio.sleep(0.02)

@@ -12,7 +12,7 @@ from distributed.core import rpc
 
 from beampipe.clusters.watching import watch_workers
 
-PATIENCE_S = 60
+PATIENCE_S = 120
 pytestmark = pytest.mark.filterwarnings("ignore:Scheduler already contains a plugin:UserWarning")
 
 

@@ -96,7 +96,7 @@ def test_the_environments_python_takes_the_jobs_place(values, said, tmp_path, mo
     monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}:/usr/bin:/bin")
     argv = [*python_of(Site.model_validate({"batch_system": "slurm", **values})), "-c", SAY, "a b"]
     with subprocess.Popen(argv, stdout=subprocess.PIPE, text=True) as process:
-        out, _ = process.communicate(timeout=60)
+        out, _ = process.communicate(timeout=120)
     pid, told, argument = out.strip().split("|")
     assert (told, argument) == (said, "a b")
     if "apptainer" not in values:  # which stays, and passes signals on

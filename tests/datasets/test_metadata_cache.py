@@ -211,7 +211,7 @@ def test_it_lies_where_the_user_wants_caches(monkeypatch):
 def test_forty_thousand_files_load_quickly(tmp_path):
     urls = [f"root://eos.example.org//store/mc/file_{i}.root" for i in range(40_000)]
     remember(tmp_path, *urls)
-    began = time.perf_counter()
+    began = time.process_time()
     cache = MetadataCache(tmp_path)
     assert all(cache.get(url, None, STATE) for url in urls)
-    assert time.perf_counter() - began < 3  # 0.4 s on an idle machine
+    assert time.process_time() - began < 60  # 0.4 s here; the whole file for each of them: hours

@@ -219,14 +219,14 @@ def test_real_files(real_data):
 
 def test_a_plan_of_a_million_chunks_is_quick_and_small():
     files = 40_000
-    began = time.perf_counter()
+    began = time.process_time()
     entries = [
         FileEntry("A", (f"root://eos//store/{i}.root",), "Events", f"{i:032x}", 25 * 250_000)
         for i in range(files)
     ]
     cuts = [cut_file(file, chunksize=250_000) for file in entries]
     assert sum(cut.used_chunks for cut in cuts) == 1_000_000
-    assert time.perf_counter() - began < 5  # 0.2 s on an idle machine
+    assert time.process_time() - began < 30  # 0.2 s here; something for each chunk: minutes
 
 
 def test_the_round_trip_is_offered_here_too(folder):

@@ -29,7 +29,7 @@ import sys, time
 from beampipe.datasets.xrootd_client import XRootDError
 from beampipe.datasets.xrootd_source import XRootDSource
 
-give_up = time.monotonic() + 60
+give_up = time.monotonic() + 120
 while time.monotonic() < give_up:
     try:
         XRootDSource(sys.argv[1]).close()

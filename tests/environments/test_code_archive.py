@@ -98,7 +98,7 @@ assert helper_a.VALUE == 0
 """
     done = subprocess.run(
         [sys.executable, "-c", program],
-        capture_output=True, text=True, check=False, timeout=60, cwd=tmp_path,
+        capture_output=True, text=True, check=False, timeout=120, cwd=tmp_path,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
 

@@ -27,7 +27,7 @@ from beampipe.environments.credential_shipping import (
 )
 
 HIDDEN = 'mount -t tmpfs none "$1" && shift && exec "$@"'
-PATIENCE_S = 60
+PATIENCE_S = 120
 PROJECT = Path(__file__).resolve().parents[2]
 VARIABLES = ("X509_USER_PROXY", "BEARER_TOKEN_FILE")
 
@@ -327,7 +327,7 @@ def search(client, folder, there, secrets):
     }
     port = client.cluster.scheduler.services["dashboard"].port
     for page in ("info/main/workers.html", "info/main/logs.html", "json/identity.json", "metrics"):
-        with urllib.request.urlopen(f"http://127.0.0.1:{port}/{page}", timeout=30) as answer:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/{page}", timeout=120) as answer:
             texts[page] = answer.read().decode()
     for pid in [os.getpid(), *(found["pid"] for found in there)]:
         for path in (Path(f"/proc/{pid}/cmdline"), Path(f"/proc/{pid}/environ")):

@@ -102,7 +102,7 @@ def test_whoever_is_killed_leaves_nothing_that_is_taken_for_an_archive(here, tmp
         finally:
             os._exit(1)
     folder = packs.cache_folder()
-    give_up = time.monotonic() + 60
+    give_up = time.monotonic() + 120
     while not list(folder.glob(".making-*")) and time.monotonic() < give_up:
         time.sleep(0.02)
     assert not packs.is_made(pack)

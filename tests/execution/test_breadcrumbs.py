@@ -172,7 +172,7 @@ def start_worker(folder):
 
 def end(process, number=signal.SIGKILL):
     process.send_signal(number)
-    process.communicate(timeout=60)
+    process.communicate(timeout=120)
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSEGV, signal.SIGTERM])

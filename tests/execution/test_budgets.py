@@ -106,10 +106,10 @@ def test_the_tally_is_what_a_set_would_say(steps):
 
 def test_a_hundred_thousand_failures_cost_nothing_to_count():
     tally = BudgetTally.of_plan(plan_of([10**7]), FailureBudget.from_text("100%"))
-    begun = time.monotonic()
+    begun = time.process_time()
     for k in range(100_000):
         assert tally.take(HOSTILE, [fail(k)]) is None
-    assert time.monotonic() - begun < 20  # 0.3 s here; a sum over all of them each time: hours
+    assert time.process_time() - begun < 60  # 0.3 s here; a sum over all of them each time: hours
 
 
 def test_files_that_cannot_be_counted_are_looked_at_before_any_work():

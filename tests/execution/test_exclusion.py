@@ -22,14 +22,14 @@ def test_who_is_alone_is_alone():
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(60)
+        thread.join(120)
     assert not wrong
 
 
 def test_the_others_run_side_by_side_and_wait_for_who_wants_to_be_alone():
     exclusion = Exclusion()
     order = []
-    both_in = threading.Barrier(2, timeout=60)
+    both_in = threading.Barrier(2, timeout=120)
     may_end = threading.Event()
 
     def together(name):
@@ -53,6 +53,6 @@ def test_the_others_run_side_by_side_and_wait_for_who_wants_to_be_alone():
     late.start()
     may_end.set()
     for thread in (*first, lonely, late):
-        thread.join(60)
+        thread.join(120)
     assert sorted(order[:2]) == ["a", "b"]
     assert order[2:] == ["alone", "late"]

@@ -76,7 +76,7 @@ def test_runs_that_begin_at_the_same_time(tmp_path, monkeypatch):
     monkeypatch.setattr(shipping._Pickler, "dump", dump, raising=False)
     payloads.append(pickle_processor(processor, None))
     is_first_done.set()
-    second.join(60)
+    second.join(120)
     assert call_elsewhere(payloads[-1], tmp_path) == "{'n': 3} None"
 
 

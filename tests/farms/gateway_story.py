@@ -14,7 +14,7 @@ from blind_analysis import BlindAnalysis
 
 import beampipe as bp
 
-PATIENCE_S = 100
+PATIENCE_S = 200
 
 
 def main(seen: str) -> None:

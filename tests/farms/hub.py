@@ -27,7 +27,7 @@ INSTALLED = Path("/var/tmp/beampipe-farms/hub")
 CONFIG = Path(__file__).with_name("hub_config.py")
 USERS = ("alice", "bob")
 SERVICE = "/services/dask-gateway"
-PATIENCE_S = 100
+PATIENCE_S = 200
 
 
 @dataclass
@@ -105,7 +105,7 @@ class Hub:
         self, method: str, path: str, told: Any = None, *, token: str | None = None
     ) -> tuple[int, Any]:
         """Ask through the Hub's proxy, as a browser does; the HTTP status, and the answer."""
-        door = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
+        door = http.client.HTTPConnection("127.0.0.1", self.port, timeout=120)
         headers = {"Authorization": f"token {self.admin_token if token is None else token}"}
         body = None if told is None else json.dumps(told)
         with contextlib.closing(door):

@@ -63,7 +63,7 @@ def main(folder: str, url: str, run_dir: str, signs: str = "") -> None:
         Client(cluster, security=security) as client,
     ):
         worker = start_worker(cluster.scheduler_address, security, Path(folder), hidden)
-        client.wait_for_workers(1, timeout=60)
+        client.wait_for_workers(1, timeout=120)
         before = client.run(look)
         if signs:
             (Path(signs) / "ready").touch()

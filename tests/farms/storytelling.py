@@ -22,7 +22,7 @@ import beampipe as bp
 from beampipe.clusters.fleet import Job, Phase
 
 SYSTEM, CONTACT = sys.argv[2:4]
-PATIENCE_S = 150
+PATIENCE_S = 200
 SIZE = {"memory": "400 MiB", "look_every": "2 s", "submit_every": "1 s"}
 # Before the names of HTCondor's commands, where those are not to be used by a cluster.
 OTHER = os.environ.get("STORIES_COMMANDS", "")

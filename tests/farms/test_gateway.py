@@ -45,7 +45,7 @@ from beampipe.errors import (
     GatewayUnreachableError,
 )
 
-PATIENCE_S = 100
+PATIENCE_S = 200
 SLOW = {"BEAMPIPE_SITE_CONDA": "slow"}
 
 

@@ -29,7 +29,7 @@ from beampipe.errors import (
     GatewayStartError,
 )
 
-PATIENCE_S = 120
+PATIENCE_S = 200
 SLOW = f"{Path(__file__).with_name('slow_processor.py')}:process"
 
 

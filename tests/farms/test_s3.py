@@ -20,7 +20,7 @@ from tests.faults.http_server import FaultyServer
 import beampipe as bp
 from beampipe.datasets.samples import make_data
 
-PATIENCE_S = 100
+PATIENCE_S = 200
 EVENTS = 4000
 KEY = "planted 'secret' key of s3"
 ANALYSIS = """

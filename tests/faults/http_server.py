@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Self
 from urllib.parse import unquote
 
-PATIENCE_S = 60
+PATIENCE_S = 120
 
 
 class FaultyServer(ThreadingHTTPServer):

@@ -13,7 +13,7 @@ import struct
 import threading
 from typing import Self
 
-PATIENCE_S = 60
+PATIENCE_S = 120
 OK, ERROR, REDIRECT, WAIT = 0, 4003, 4004, 4005
 PROTOCOL, LOGIN, END_SESSION = 3006, 3007, 3023
 

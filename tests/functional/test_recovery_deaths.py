@@ -21,7 +21,7 @@ from beampipe.execution.context_plugin import ContextPlugin
 from beampipe.execution.death_watch import DeathWatch
 from beampipe.execution.pool import Crumb, DeathReport, WorkerDied
 
-PATIENCE_S = 60
+PATIENCE_S = 120
 CHUNK = ("uuid 'µ' \udcff", 3)
 
 

@@ -17,7 +17,7 @@ from beampipe.execution.bundles import RunContext
 from beampipe.execution.context_plugin import ContextPlugin
 from beampipe.execution.death_watch import DeathWatch
 
-PATIENCE_S = 60
+PATIENCE_S = 120
 PREFIX = "beampipe-00000001"
 PRELOAD = "beampipe.execution.preload"
 TASKS = 5

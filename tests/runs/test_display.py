@@ -195,7 +195,7 @@ def show_in_terminal(columns, term="xterm-256color", *, reports="START, HALFWAY,
             shown += part
     except OSError:  # so a terminal says that nobody writes any more
         pass
-    out = process.communicate(timeout=30)[0]
+    out = process.communicate(timeout=120)[0]
     os.close(master)
     assert process.returncode == 0, shown.decode()
     return shown.decode(), out

@@ -138,7 +138,7 @@ def test_the_dashboard_has_another_port_and_gets_its_pages(scene):
     end = time.monotonic() + 20
     while True:
         try:
-            page = urllib.request.urlopen(link, timeout=10).read().decode()  # noqa: S310
+            page = urllib.request.urlopen(link, timeout=120).read().decode()  # noqa: S310
             break
         except urllib.error.HTTPError:  # not there yet
             assert time.monotonic() < end
@@ -146,7 +146,7 @@ def test_the_dashboard_has_another_port_and_gets_its_pages(scene):
     assert "Dask" in page
     root = link.removesuffix("status")
     for path in ("health", "info/main/workers.html", "statics/css/base.css", "metrics"):
-        with urllib.request.urlopen(f"{root}{path}", timeout=10) as answer:  # noqa: S310
+        with urllib.request.urlopen(f"{root}{path}", timeout=120) as answer:  # noqa: S310
             assert answer.status == 200
 
 
@@ -154,7 +154,7 @@ def test_a_worker_that_dies_is_replaced(scene):
     victim = next(iter(scene.client.run(os.getpid).values()))
     os.kill(victim, signal.SIGKILL)
     psutil.wait_procs([psutil.Process(victim)] if psutil.pid_exists(victim) else [], 10)
-    scene.client.wait_for_workers(2, timeout=20)
+    scene.client.wait_for_workers(2, timeout=120)
     end = time.monotonic() + 20
     pids = {victim}
     while victim in pids or len(pids) < 2:

@@ -103,7 +103,7 @@ def test_pdb_stops_where_the_user_s_code_raised(failed):
         capture_output=True,
         text=True,
         check=False,
-        timeout=60,
+        timeout=120,
     )
     assert done.returncode == 1
     assert "400" in done.stdout

@@ -154,4 +154,4 @@ assert bp.run(process, {str(samples)!r}, workers=1, progress=False, run_dir="r")
 late = {{"coffea", "bokeh", "numba"}} & set(sys.modules)
 assert not late, f"a second that the first histogram waits for: {{late}}"
 """
-    subprocess.run([sys.executable, "-c", code], cwd=tmp_path, check=True, timeout=60)
+    subprocess.run([sys.executable, "-c", code], cwd=tmp_path, check=True, timeout=120)

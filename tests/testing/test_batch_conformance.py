@@ -28,7 +28,7 @@ def pretend(folder, system, commands, **more) -> BatchFarm:
     def run(command):
         done = subprocess.run(
             command.argv, input=command.stdin, capture_output=True, text=True, check=False,
-            timeout=60, env=env,
+            timeout=120, env=env,
         )  # fmt: skip
         return Answer(done.stdout, done.stderr, done.returncode)
 

@@ -19,7 +19,7 @@ def fakes(tmp_path):
 def squeue(fakes):
     argv = ["squeue", "--format=%i"]
     env = os.environ | fakes
-    return subprocess.run(argv, capture_output=True, text=True, check=False, env=env, timeout=60)
+    return subprocess.run(argv, capture_output=True, text=True, check=False, env=env, timeout=120)
 
 
 def test_a_fake_is_found_first_and_answers(fakes):

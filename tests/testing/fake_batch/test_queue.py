@@ -10,7 +10,7 @@ import pytest
 
 from beampipe.testing.fake_batch.queue import FakeJob, FakeQueue
 
-PATIENCE_S = 60
+PATIENCE_S = 120
 
 
 @pytest.fixture
