@@ -45,7 +45,7 @@ DATA = {
 }
 
 # Files of the larger size, so that a run takes some seconds; the smaller size is a quarter.
-FILES = {"q1": 192, "q2": 192, "q3": 96, "q4": 96, "q5": 48, "q6": 32, "q7": 32, "q8": 32}
+FILES = {"q1": 192, "q2": 192, "q3": 96, "q4": 96, "q5": 48, "q6": 32, "q7": 32, "q8": 96}
 FILES |= {"dimuon": 64}
 WIDE_FILES = 32
 SLOW_SHARE, SLOW_WIDE_FILES = 4, 3
