@@ -214,4 +214,4 @@ def test_forty_thousand_files_load_quickly(tmp_path):
     began = time.process_time()
     cache = MetadataCache(tmp_path)
     assert all(cache.get(url, None, STATE) for url in urls)
-    assert time.process_time() - began < 60  # 0.4 s here; the whole file for each of them: hours
+    assert time.process_time() - began < 3  # 0.4 s on an idle machine

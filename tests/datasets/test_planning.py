@@ -226,7 +226,7 @@ def test_a_plan_of_a_million_chunks_is_quick_and_small():
     ]
     cuts = [cut_file(file, chunksize=250_000) for file in entries]
     assert sum(cut.used_chunks for cut in cuts) == 1_000_000
-    assert time.process_time() - began < 30  # 0.2 s here; something for each chunk: minutes
+    assert time.process_time() - began < 5  # 0.2 s on an idle machine
 
 
 def test_the_round_trip_is_offered_here_too(folder):

@@ -109,7 +109,7 @@ def test_a_hundred_thousand_failures_cost_nothing_to_count():
     begun = time.process_time()
     for k in range(100_000):
         assert tally.take(HOSTILE, [fail(k)]) is None
-    assert time.process_time() - begun < 60  # 0.3 s here; a sum over all of them each time: hours
+    assert time.process_time() - begun < 20  # 0.3 s here; a sum over all of them each time: hours
 
 
 def test_files_that_cannot_be_counted_are_looked_at_before_any_work():

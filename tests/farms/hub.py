@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.farms.daemons import Daemons, free_port, wait_until
+from tests.farms.daemons import PATIENCE_S, Daemons, free_port, wait_until
 from tests.farms.gateway import GatewayServer, need_gateway
 from tornado.httpclient import HTTPRequest
 from tornado.websocket import websocket_connect
@@ -27,7 +27,6 @@ INSTALLED = Path("/var/tmp/beampipe-farms/hub")
 CONFIG = Path(__file__).with_name("hub_config.py")
 USERS = ("alice", "bob")
 SERVICE = "/services/dask-gateway"
-PATIENCE_S = 200
 
 
 @dataclass
@@ -129,7 +128,7 @@ class Hub:
             servers = self.ask("GET", f"/hub/api/users/{user}")[1]["servers"]
             return bool(servers.get("", {}).get("ready"))
 
-        wait_until(is_there, f"the server of {user}", PATIENCE_S)
+        wait_until(is_there, f"the server of {user}")
 
     def stop_server(self, user: str) -> None:
         """End a user's server, and with it its token."""

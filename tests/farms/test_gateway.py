@@ -16,7 +16,7 @@ from dataclasses import replace
 import dask
 import pytest
 from click.testing import CliRunner
-from tests.farms.daemons import wait_until
+from tests.farms.daemons import PATIENCE_S, wait_until
 from tests.farms.gateway import (
     GatewayServer,
     end_all,
@@ -45,7 +45,6 @@ from beampipe.errors import (
     GatewayUnreachableError,
 )
 
-PATIENCE_S = 200
 SLOW = {"BEAMPIPE_SITE_CONDA": "slow"}
 
 

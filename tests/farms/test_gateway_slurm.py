@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
-from tests.farms.daemons import wait_until
+from tests.farms.daemons import PATIENCE_S, wait_until
 from tests.farms.farm import SECOND_USER, USER
 from tests.farms.gateway import ALL, PASSWORD, end_all, ids, running_gateway, signed_in
 
@@ -29,7 +29,6 @@ from beampipe.errors import (
     GatewayStartError,
 )
 
-PATIENCE_S = 200
 SLOW = f"{Path(__file__).with_name('slow_processor.py')}:process"
 
 
@@ -101,13 +100,12 @@ def test_its_jobs_are_the_users_own_with_what_was_asked_for(site, server):
         wait_until(
             lambda: {first} != set(cluster.scheduler_info["workers"]) != set(),
             "another worker",
-            PATIENCE_S,
         )
         assert compute(cluster) == -10
         cluster.scale(2)
         cluster.wait_for_workers(2, timeout=PATIENCE_S)
         cluster.adapt(0, 2)
-        wait_until(lambda: len(jobs(server)) == 1, "the end of all workers' jobs", PATIENCE_S)
+        wait_until(lambda: len(jobs(server)) == 1, "the end of all workers' jobs")
         assert compute(cluster, 6) == -15  # a new one comes
     assert "is down" in call("down", "mine")
     assert ids(ALL) == []
@@ -142,7 +140,7 @@ def test_a_scheduler_that_was_cancelled_behind_our_back(site, server):
     launch("lost", site, Wish())
     with bp.connect("lost") as cluster:
         server.farm.run("scancel", *(job for job, _ in jobs(server)))
-        wait_until(lambda: cluster.failure is not None, "the gateway to notice", PATIENCE_S)
+        wait_until(lambda: cluster.failure is not None, "the gateway to notice")
         with pytest.raises(ClusterGoneError):
             cluster.scale(2)
     with pytest.raises(ClusterGoneError, match="is there no more"):
@@ -179,7 +177,7 @@ def test_a_run_outlives_a_server_that_is_killed(site, server, shared, tmp_path):
         subprocess.Popen(run, env=os.environ | who, stdout=stream, stderr=stream) as process,
     ):
         try:
-            wait_until(lambda: len(list(traces.iterdir())) >= 8, "a part of the run", PATIENCE_S)
+            wait_until(lambda: len(list(traces.iterdir())) >= 8, "a part of the run")
             server.kill()
             server.start()
             code = process.wait(2 * PATIENCE_S)

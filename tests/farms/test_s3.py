@@ -14,13 +14,12 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
-from tests.farms.daemons import Daemons, free_port, wait_until
+from tests.farms.daemons import PATIENCE_S, Daemons, free_port, wait_until
 from tests.faults.http_server import FaultyServer
 
 import beampipe as bp
 from beampipe.datasets.samples import make_data
 
-PATIENCE_S = 200
 EVENTS = 4000
 KEY = "planted 'secret' key of s3"
 ANALYSIS = """

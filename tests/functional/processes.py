@@ -81,7 +81,7 @@ def run_to_the_end(arguments, cwd) -> Ended:
 
 def assert_nothing_is_left(session):
     """A moment is granted: the resource tracker of multiprocessing outlives its process."""
-    wait_until(lambda: not session.others(), "nothing is left of the session", patience_s=30)
+    wait_until(lambda: not session.others(), "nothing is left of the session", patience_s=5)
 
 
 def wait_until(condition, what, patience_s=PATIENCE_S):

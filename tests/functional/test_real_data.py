@@ -24,12 +24,12 @@ RNTUPLE = "Run2012BC_DoubleMuParked_Muons_1000evts_rntuple_v1-0-0-0.root"
 CHUNK = 30
 
 
-def coffea_result(function, fileset):
+def coffea_result(function, fileset, *, schema=NanoAODSchema, executor=None):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         runner = processor.Runner(
-            executor=processor.IterativeExecutor(status=False),
-            schema=NanoAODSchema,
+            executor=executor or processor.IterativeExecutor(status=False),
+            schema=schema,
             chunksize=CHUNK,
         )
         return runner(fileset, processor_instance=function, treename="Events")
@@ -53,7 +53,8 @@ def test_every_nano_file_gives_what_coffea_gives(real_data, tmp_path, name):
     assert same(bp.load(tmp_path / "run").output, expected)
 
 
-def test_a_coffea_processor_over_several_datasets(real_data, tmp_path):
+@pytest.mark.parametrize("executor", ["iterative", "futures"])
+def test_a_coffea_processor_over_several_datasets(real_data, tmp_path, executor):
     fileset = {
         "dy": [str(real_data / "nano_dy.root")],
         "tt": [str(real_data / "nano_tt_v12.root")],
@@ -68,7 +69,11 @@ def test_a_coffea_processor_over_several_datasets(real_data, tmp_path):
         run_dir=tmp_path / "run",
         progress=False,
     )
-    expected = coffea_result(MuonProcessor(minimum=5.0), fileset)
+    chosen = {
+        "iterative": processor.IterativeExecutor(status=False),
+        "futures": processor.FuturesExecutor(status=False, workers=1),
+    }
+    expected = coffea_result(MuonProcessor(minimum=5.0), fileset, executor=chosen[executor])
     assert same(result.output, expected)
     assert result.output["integral"] > 0
     assert set(result.by_dataset) == set(fileset)

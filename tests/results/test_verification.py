@@ -286,7 +286,7 @@ def test_many_segments_are_checked_in_a_time_that_nobody_minds(tmp_path):
         run.commit(number, "Z", [done(0, k, 10 * k, 10 * k + 10, n) for k in ks])
     begin = time.process_time()
     assert verify_run(run.path).is_complete
-    assert time.process_time() - begin < 60
+    assert time.process_time() - begin < 5
 
 
 def test_nothing_of_the_engine_is_used():
